@@ -1,0 +1,88 @@
+"""Initial values of parameters, as data: `torch`, `he`, `xavier` … by name, resolved by fan.
+
+With `init=torch` a net starts from the distributions of its torch.nn twin (nn.Conv2d, nn.Linear:
+uniform within 1 / sqrt(fan in), for weight and bias).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.errors import Problem
+from netdsl.kinds import Kind
+
+
+@dataclass(frozen=True)
+class Init:
+    """A distribution: constant(value), uniform(low, high), normal(mean, std), orthogonal(), identity()."""
+
+    name: str
+    arguments: tuple[float, ...] = ()
+
+
+ZEROS = Init("constant", (0.0,))
+ONES = Init("constant", (1.0,))
+
+
+def uniform(bound: float) -> Init:
+    return Init("uniform", (-bound, bound))
+
+
+def normal(std: float) -> Init:
+    return Init("normal", (0.0, std))
+
+
+# name -> (fan in, fan out) -> distribution of a weight
+NAMED = {
+    # nn.Conv2d, nn.Linear: kaiming_uniform_(a=sqrt(5))
+    "torch": lambda fan_in, fan_out: uniform(1 / math.sqrt(fan_in)),
+    # He et al. 2015, eq. 14, fan out as torchvision's ResNet
+    "he": lambda fan_in, fan_out: normal(math.sqrt(2 / fan_out)),
+    "he_uniform": lambda fan_in, fan_out: uniform(math.sqrt(6 / fan_in)),
+    # Glorot & Bengio 2010, eq. 16
+    "xavier": lambda fan_in, fan_out: uniform(math.sqrt(6 / (fan_in + fan_out))),
+    # LeCun et al. 1998, Efficient BackProp, eq. 16
+    "lecun": lambda fan_in, fan_out: normal(1 / math.sqrt(fan_in)),
+    "orthogonal": lambda fan_in, fan_out: Init("orthogonal"),
+    "identity": lambda fan_in, fan_out: Init("identity"),
+}
+
+
+@dataclass(frozen=True)
+class Initial(Kind):
+    """An initial value in a .net file: a name of `NAMED`, a number, or an `Init` (normal(0.02) …)."""
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(NAMED)
+
+    def accept(self, value: Any, name: str, owner: Any) -> Any:
+        if isinstance(value, Init) or (isinstance(value, str) and value in NAMED):
+            return value
+        if isinstance(value, (int, float)) and not isinstance(value, bool):
+            return Init("constant", (float(value),))
+        raise Problem(
+            "N106",
+            f"`{name}` is an initial value, not {self.show(value)}",
+            helps=(f"it is a number, normal(std), uniform(a, b) or one of {', '.join(NAMED)}",),
+        )
+
+    def show(self, value: Any) -> str:
+        if isinstance(value, Init):
+            if value.name == "constant":
+                return f"{value.arguments[0]:g}"
+            shown = value.arguments[1:] if value.name == "normal" else value.arguments
+            return f"{value.name}({', '.join(f'{a:g}' for a in shown)})"
+        return super().show(value)
+
+
+def weight_init(init: Any, fan_in: int, fan_out: int) -> Init:
+    """The distribution of a weight under a hyper-parameter `init`."""
+    return init if isinstance(init, Init) else NAMED[init](max(fan_in, 1), max(fan_out, 1))
+
+
+def bias_init(init: Any, fan_in: int) -> Init:
+    """The bias beside it: torch's own under `torch`, zeros under any other."""
+    return uniform(1 / math.sqrt(max(fan_in, 1))) if init == "torch" else ZEROS

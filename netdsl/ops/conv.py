@@ -1,0 +1,240 @@
+"""Convolution over images, signals and volumes, and its gradient.
+
+y[n, o, p] = b[o] + Σ_{c, q} W[o, c, q] x[n, c, stride p + dilation q - pad], c in the group of o.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from netdsl.errors import Problem
+from netdsl.initial import Initial, bias_init, weight_init
+from netdsl.kinds import Flag, Int, Padding, Shape, Spatial
+from netdsl.lazy import F, torch
+from netdsl.op import Build, Example, Gradients, Op, Param, Type, Value, Values, hyper, op
+from netdsl.ops.arithmetic import Add, Mul
+from netdsl.ops.shape import Reshape
+from netdsl.shapes import axis_name, checked_images, window
+from netdsl.sizes import Poly, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Pairs = tuple[tuple[int, int], ...]
+
+
+@op("conv")
+class Conv(Op):
+    """y = W * x + b. As torch.nn.Conv2d; `pad=half` is dilation (k - 1) / 2.
+
+    x [N, C, H, W], weight [c, C/groups, kh, kw], bias [c] -> y [N, c, H', W']
+    """
+
+    spatial: ClassVar[int] = 2
+
+    c: int = hyper(Int())
+    k: tuple[int, ...] = hyper(Spatial())
+    stride: tuple[int, ...] = hyper(Spatial(), 1)
+    pad: Pairs = hyper(Padding(half=True), "half")
+    dilation: tuple[int, ...] = hyper(Spatial(), 1)
+    groups: int = hyper(Int(), 1)
+    bias: bool = hyper(Flag(), True)
+    init: Any = hyper(Initial(), "torch")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        pad: Any = self.pad
+        if pad == "half":
+            object.__setattr__(self, "pad", _half(self.name, self.k, self.dilation))
+        if self.c % self.groups:
+            raise _group_problem(self.name, self.groups, f"c={self.c}")
+
+    def infer(self, x: Type, *_: Type) -> Type:
+        checked_images(self.name, x, self.spatial)
+        if isinstance(x.shape[1], int) and x.shape[1] % self.groups:
+            raise _group_problem(self.name, self.groups, f"{x} with {x.shape[1]} channels")
+        geometry = zip(x.shape[2:], self.k, self.stride, self.pad, self.dilation, strict=True)
+        extents = (
+            window(self.name, axis_name(i, self.spatial), n, k, stride, pad, dilation)
+            for i, (n, k, stride, pad, dilation) in enumerate(geometry)
+        )
+        return x.with_shape(x.shape[0], self.c, *extents)
+
+    def params(self, x: Type) -> tuple[Param, ...]:
+        channels = x.shape[1]
+        if isinstance(channels, Poly):
+            sizes = ", ".join(map(str, (self.c, channels, *self.k)))
+            raise Problem(
+                "N210",
+                f"the weight of `{self.name}` would have the symbolic size [{sizes}]",
+                helps=("give the channels a number in the signature",),
+            )
+        area = math.prod(self.k)
+        fan_in, fan_out = channels // self.groups * area, self.c * area
+        shape = (self.c, channels // self.groups, *self.k)
+        weight = Param("weight", shape, weight_init(self.init, fan_in, fan_out))
+        bias = Param("bias", (self.c,), bias_init(self.init, fan_in))
+        return (weight, bias) if self.bias else (weight,)
+
+    def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return self.kernel()(x, weight, bias)  # type: ignore[no-any-return]
+
+    def kernel(self, *used: bool) -> Callable[..., Any]:
+        geometry = _geometry(self)
+        if _even(self.pad):
+            return lambda x, w, b=None: torch.convolution(x, w, b, *geometry)
+        return lambda x, w, b=None: torch.convolution(_padded(x, self.pad), w, b, *geometry)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        x, weight, *bias = xs
+        geometry = (self.stride, self.pad, self.dilation, self.groups)
+        return b.all(ConvGrad(*geometry, bool(bias)), x, dys[0], weight)
+
+    def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
+        x, weight, *bias = xs
+        weight = b(Mul(), weight, b(Reshape((self.c,) + (1,) * (1 + self.spatial)), scale))
+        shift = b(Add(), b(Mul(), bias[0], scale), shift) if bias else shift
+        return b(self.replace(bias=True), x, weight, shift)
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        return results[0].numel * (operands[0].shape[1] // self.groups) * math.prod(self.k)
+
+
+@op("conv1d")
+class Conv1d(Conv):
+    """y = W * x + b. As torch.nn.Conv1d.
+
+    x [N, C, L], weight [c, C/groups, k], bias [c] -> y [N, c, L']
+    """
+
+    spatial = 1
+
+
+@op("conv3d")
+class Conv3d(Conv):
+    """y = W * x + b. As torch.nn.Conv3d.
+
+    x [N, C, D, H, W], weight [c, C/groups, kd, kh, kw], bias [c] -> y [N, c, D', H', W']
+    """
+
+    spatial = 3
+
+
+@op("conv_grad")
+class ConvGrad(Op):
+    """dx = dy through the transposed convolution, dw = Σ over images and places of dy x, db = Σ dy.
+
+    x [N, C, H, W], dy [N, c, H', W'], weight [c, C/groups, kh, kw] -> dx, dw, db
+    """
+
+    layer = False
+    tensors = ("x", "dy", "weight")
+    results = ("dx", "dw", "db")
+    stride: tuple[int, ...] = hyper(Shape(low=1))
+    pad: Pairs = hyper(Padding())
+    dilation: tuple[int, ...] = hyper(Spatial())
+    groups: int = hyper(Int())
+    bias: bool = hyper(Flag(), True)
+
+    @property
+    def spatial(self) -> int:
+        return len(self.stride)
+
+    def infer(self, x: Type, dy: Type, weight: Type) -> tuple[Type, ...]:
+        db = weight.with_shape(weight.shape[0])
+        return (x, weight, db) if self.bias else (x, weight)
+
+    def reference(self, x: Tensor, dy: Tensor, weight: Tensor) -> Any:
+        return self.kernel(True, True, self.bias)(x, dy, weight)
+
+    def kernel(self, *used: bool) -> Callable[..., Any]:
+        geometry, even = _geometry(self), _even(self.pad)
+        mask = [*used, False][:3]
+        results = 3 if self.bias else 2
+
+        def conv_grad(x: Tensor, dy: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
+            padded = x if even else _padded(x, self.pad)
+            found = torch.ops.aten.convolution_backward.default(
+                dy, padded, weight, [weight.shape[0]], *geometry, mask
+            )
+            dx = found[0]
+            if not even and dx is not None:
+                for axis, (before, _) in enumerate(self.pad):
+                    dx = dx.narrow(2 + axis, before, x.shape[2 + axis])
+            return (dx, *found[1:])[:results]
+
+        return conv_grad
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        _, dy, weight = operands
+        return 2 * dy.numel * math.prod(weight.shape[1:])
+
+
+def _half(name: str, k: tuple[int, ...], dilation: tuple[int, ...]) -> Pairs:
+    """Padding by half a window; N208 where the window has no middle."""
+    both = [d * (n - 1) for n, d in zip(k, dilation, strict=True)]
+    if any(total % 2 for total in both):
+        even = next(n for n, total in zip(k, both, strict=True) if total % 2)
+        raise Problem(
+            "N208",
+            f"`{name}` with an even window must say its padding",
+            label=f"k={even} has no middle, so `pad=half` would be {even - 1}/2",
+            helps=("write `pad=0`, or both sides of every axis: `pad=(top, bottom, left, right)`",),
+        )
+    return tuple((total // 2, total // 2) for total in both)
+
+
+def _group_problem(name: str, groups: int, what: str) -> Problem:
+    return Problem(
+        "N211",
+        f"`{name}` with groups={groups} needs channels divisible by {groups}",
+        label=f"{what} is not",
+        helps=("`groups` must divide the channels of the input and `c`",),
+    )
+
+
+def _even(pad: Pairs) -> bool:
+    """Whether both sides of every axis have the same padding, which ATen adds itself."""
+    return all(before == after for before, after in pad)
+
+
+def _padded(x: Tensor, pad: Pairs) -> Tensor:
+    """x with uneven padding added."""
+    return F.pad(x, [side for pair in reversed(pad) for side in pair])
+
+
+def _geometry(op: Conv | ConvGrad) -> tuple[Any, ...]:
+    """The arguments of ATen's convolution after its tensors; uneven padding was added before."""
+    axes = op.spatial
+    pad = [before for before, _ in op.pad] if _even(op.pad) else [0] * axes
+    return list(op.stride), pad, list(op.dilation), False, [0] * axes, op.groups
+
+
+_IMAGE = Type((3, 4, 9, 8))
+Conv.examples = (
+    Example(Conv(6, 3), (_IMAGE,)),
+    Example(Conv(5, (1, 3), stride=2, bias=False, init="he"), (_IMAGE,)),
+    Example(Conv(6, 4, stride=3, pad=(1, 2), groups=2), (_IMAGE,)),
+    Example(Conv(8, 2, pad=(0, 1, 1, 0), groups=4, stride=(1, 2)), (_IMAGE,)),
+    Example(Conv(33, 3, pad=0, dilation=2, stride=2), (Type((1, 3, 10, 11)),)),
+)
+Conv1d.examples = (
+    Example(Conv1d(4, 3), (Type((3, 2, 7)),)),
+    Example(Conv1d(6, 2, stride=2, pad=(2, 1), groups=2), (Type((2, 4, 8)),)),
+)
+Conv3d.examples = (
+    Example(Conv3d(3, 3), (Type((2, 2, 4, 3, 5)),)),
+    Example(Conv3d(2, (1, 2, 3), stride=2, pad=(0, 0, 1, 0, 1, 1)), (Type((1, 2, 3, 4, 5)),)),
+)
+ConvGrad.examples = (
+    Example(
+        ConvGrad((2, 3), ((1, 1), (0, 0)), (1, 1), 2),
+        (_IMAGE, Type((3, 6, 5, 2)), Type((6, 2, 3, 4))),
+    ),
+    Example(
+        ConvGrad((1,), ((1, 0),), (1,), 1, bias=False),
+        (Type((2, 2, 4)), Type((2, 3, 4)), Type((3, 2, 2))),
+    ),
+)

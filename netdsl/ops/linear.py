@@ -1,0 +1,163 @@
+"""Linear maps over the last axis, and the matrix products their gradients are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netdsl.errors import Problem
+from netdsl.initial import Initial, bias_init, weight_init
+from netdsl.kinds import Flag, Int
+from netdsl.lazy import F, torch
+from netdsl.op import (
+    Build,
+    Example,
+    Gradients,
+    Op,
+    Param,
+    Type,
+    Value,
+    Values,
+    hyper,
+    op,
+    rank_problem,
+)
+from netdsl.ops.arithmetic import Add, Mul
+from netdsl.ops.shape import Reshape
+from netdsl.sizes import Poly, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@op("linear")
+class Linear(Op):
+    """y = x Wᵀ + b over the last axis. As torch.nn.Linear.
+
+    x [..., D], weight [d, D], bias [d] -> y [..., d]
+    """
+
+    d: int = hyper(Int())
+    bias: bool = hyper(Flag(), True)
+    init: Any = hyper(Initial(), "torch")
+
+    def infer(self, x: Type, *_: Type) -> Type:
+        if x.rank < 2:
+            raise rank_problem(self.name, x, "[N, …, D]")
+        return x.with_shape(*x.shape[:-1], self.d)
+
+    def params(self, x: Type) -> tuple[Param, ...]:
+        features = x.shape[-1]
+        if isinstance(features, Poly):
+            raise Problem(
+                "N210",
+                f"the weight of `linear` would have the symbolic size [{self.d}, {features}]",
+                helps=("give the input a fixed size, or pool it to one first (`global_avg_pool`)",),
+            )
+        weight = Param("weight", (self.d, features), weight_init(self.init, features, self.d))
+        bias = Param("bias", (self.d,), bias_init(self.init, features))
+        return (weight, bias) if self.bias else (weight,)
+
+    def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return F.linear(x, weight, bias)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        x, weight, *bias = xs
+        dx = b(MatMul(), dys[0], weight)
+        return (dx, *b.all(LinearWeightGrad(bool(bias)), x, dys[0]))
+
+    def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
+        x, weight, *bias = xs
+        if x.type.rank != 2:  # the channels of [N, T, D] are not the last axis
+            return None
+        weight = b(Mul(), weight, b(Reshape((self.d, 1)), scale))
+        shift = b(Add(), b(Mul(), bias[0], scale), shift) if bias else shift
+        return b(self.replace(bias=True), x, weight, shift)
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        return results[0].numel * operands[0].shape[-1]
+
+
+@op("linear_weight_grad")
+class LinearWeightGrad(Op):
+    """dW = Σ dyᵀ x, db = Σ dy, over all leading axes.
+
+    x [..., D], dy [..., d] -> dw [d, D], db [d]
+    """
+
+    layer = False
+    tensors = ("x", "dy")
+    results = ("dw", "db")
+    bias: bool = hyper(Flag(), True)
+
+    def infer(self, x: Type, dy: Type) -> tuple[Type, ...]:
+        dw, db = dy.with_shape(dy.shape[-1], x.shape[-1]), dy.with_shape(dy.shape[-1])
+        return (dw, db) if self.bias else (dw,)
+
+    def reference(self, x: Tensor, dy: Tensor) -> Tensor | tuple[Tensor, ...]:
+        rows = dy.reshape(-1, dy.shape[-1])
+        dw = rows.t() @ x.reshape(-1, x.shape[-1])
+        return (dw, rows.sum(0)) if self.bias else (dw,)
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        return operands[1].numel * operands[0].shape[-1]
+
+
+@op("matmul")
+class MatMul(Op):
+    """z = x y. As torch.matmul.
+
+    x [..., M, K], y [K, N] -> z [..., M, N]
+    """
+
+    tensors = ("x", "y")
+    results = ("z",)
+
+    def infer(self, x: Type, y: Type) -> Type:
+        if x.rank < 2 or y.rank != 2 or x.shape[-1] != y.shape[0]:
+            raise Problem(
+                "N206",
+                f"cannot multiply {x} by {y}",
+                label=f"{x.shape[-1]} columns, {y.shape[0]} rows",
+            )
+        return x.with_shape(*x.shape[:-1], y.shape[1])
+
+    def reference(self, x: Tensor, y: Tensor) -> Tensor:
+        return torch.matmul(x, y)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        x, y = xs
+        dx = b(MatMul(), dys[0], b(Transposed(), y))
+        return dx, b(LinearWeightGrad(False), dys[0], x)
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        return results[0].numel * operands[0].shape[-1]
+
+
+@op("transposed")
+class Transposed(Op):
+    """yᵀ of a matrix."""
+
+    layer = False
+    view = True
+    exact = True
+
+    def infer(self, x: Type) -> Type:
+        return x.with_shape(x.shape[1], x.shape[0])
+
+    def reference(self, x: Tensor) -> Tensor:
+        return x.t()
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(Transposed(), dys[0]),)
+
+
+Linear.examples = (
+    Example(Linear(4), (Type((3, 5)),)),
+    Example(Linear(1, bias=False), (Type((2, 3, 7)),)),
+)
+LinearWeightGrad.examples = (Example(LinearWeightGrad(), (Type((2, 3, 5)), Type((2, 3, 4)))),)
+MatMul.examples = (
+    Example(MatMul(), (Type((3, 5)), Type((5, 2)))),
+    Example(MatMul(), (Type((2, 3, 5)), Type((5, 1)))),
+)
+Transposed.examples = (Example(Transposed(), (Type((3, 5)),)),)

@@ -1,0 +1,136 @@
+"""Relatives of relu: relu6, leaky_relu, elu, softplus."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from netdsl.kinds import Number
+from netdsl.lazy import F
+from netdsl.op import Build, Example, Gradients, Type, Values, hyper, op
+from netdsl.ops.activation import Activation, ActivationGrad
+from netdsl.ops.aten import kernel
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+POSITIVE = Number(low=0, rule="is a number from 0")
+
+
+@op("relu6")
+class Relu6(Activation):
+    """y = min(max(x, 0), 6). As torch.nn.functional.relu6."""
+
+    exact = True
+
+    def reference(self, x: Tensor) -> Tensor:
+        return F.relu6(x)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        return F.hardtanh_(operands[0], 0, 6)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(Relu6Grad(), ys[0], dys[0]),)
+
+
+@op("relu6_grad")
+class Relu6Grad(ActivationGrad):
+    """dx = dy where 0 < y < 6, else 0."""
+
+    exact = True
+    tensors = ("y", "dy")
+    aten = "hardtanh_backward"
+
+    def numbers(self) -> tuple[Any, ...]:
+        return 0, 6
+
+
+@op("leaky_relu")
+class LeakyRelu(Activation):
+    """y = x where x > 0, else slope x. As torch.nn.functional.leaky_relu."""
+
+    slope: float = hyper(Number(), 0.01)
+
+    def reference(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.slope)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        return F.leaky_relu_(operands[0], self.slope)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(LeakyReluGrad(self.slope), xs[0], dys[0]),)
+
+
+@op("leaky_relu_grad")
+class LeakyReluGrad(ActivationGrad):
+    """dx = dy where x > 0, else slope dy."""
+
+    slope: float = hyper(Number())
+    aten = "leaky_relu_backward"
+
+    def numbers(self) -> tuple[Any, ...]:
+        return self.slope, False
+
+
+@op("elu")
+class Elu(Activation):
+    """y = x where x > 0, else alpha (e^x - 1), alpha >= 0. As torch.nn.functional.elu."""
+
+    alpha: float = hyper(POSITIVE, 1)
+
+    def reference(self, x: Tensor) -> Tensor:
+        return F.elu(x, self.alpha)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        return F.elu_(operands[0], self.alpha)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(EluGrad(self.alpha), ys[0], dys[0]),)
+
+
+@op("elu_grad")
+class EluGrad(ActivationGrad):
+    """dx = dy where y > 0, else dy (y + alpha)."""
+
+    tensors = ("y", "dy")
+    alpha: float = hyper(POSITIVE)
+    aten = "elu_backward"
+
+    def reference(self, x: Tensor, dy: Tensor) -> Tensor:
+        return kernel(self.aten)(dy, self.alpha, 1, 1, True, x)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        y, dy = operands
+        return kernel(self.aten, "grad_input")(dy, self.alpha, 1, 1, True, y, grad_input=dy)
+
+
+@op("softplus")
+class Softplus(Activation):
+    """y = log(1 + e^x), x itself where x > 20. As torch.nn.functional.softplus."""
+
+    def reference(self, x: Tensor) -> Tensor:
+        return F.softplus(x)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        return kernel("softplus", "out")(operands[0], out=operands[0])
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(SoftplusGrad(), xs[0], dys[0]),)
+
+
+@op("softplus_grad")
+class SoftplusGrad(ActivationGrad):
+    """dx = dy / (1 + e^-x)."""
+
+    aten = "softplus_backward"
+
+    def numbers(self) -> tuple[Any, ...]:
+        return 1, 20
+
+
+for _activation in (Relu6(), LeakyRelu(), LeakyRelu(-0.5), Elu(), Elu(0.3), Softplus()):
+    type(_activation).examples += (
+        Example(_activation, (Type((3, 5)),)),
+        Example(_activation, (Type((2, 3, 5)),), (-30, 30)),
+    )
+for _gradient in (Relu6Grad(), LeakyReluGrad(0.2), EluGrad(1), SoftplusGrad()):
+    type(_gradient).examples = (Example(_gradient, (Type((3, 5)), Type((3, 5))), (-0.9, 9)),)

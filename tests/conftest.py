@@ -1,0 +1,1 @@
+"""pytest puts this folder on the import path, so that every test can read `tolerances`."""
