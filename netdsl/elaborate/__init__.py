@@ -1,0 +1,170 @@
+"""Syntax to graph: blocks inlined, loops unrolled, names and sizes bound, every node typed.
+
+`elaborate` makes the graph of one net; what is wrong goes to the diagnostics, all of it at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import netdsl.ops  # noqa: F401  the op table is the vocabulary
+from netdsl.elaborate import expressions, stages, statements  # noqa: F401  their rules
+from netdsl.elaborate.arguments import unknown_hyper
+from netdsl.elaborate.binding import declared_type
+from netdsl.elaborate.blocks import bind_hypers, run
+from netdsl.elaborate.files import Library
+from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
+from netdsl.elaborate.signature import of_definition
+from netdsl.elaborate.spelling import closest
+from netdsl.elaborate.values import UNKNOWN, Block, Bundle
+from netdsl.errors import Diagnostics, Problem, Span
+from netdsl.ir import Builder, Graph, Input, Output
+from netdsl.op import Value
+from netdsl.syntax import Alias, Definition, File
+
+FRAMES = 50_000  # of Python: 64 blocks in each other, 64 nodes of syntax deep each
+
+
+@dataclass(frozen=True)
+class Program:
+    """Files by key, the first one asked for under `root`."""
+
+    root: str
+    files: Mapping[str, File]
+
+
+def elaborate(
+    program: Program,
+    net: str | None,
+    hyper: Mapping[str, object],
+    found: Diagnostics,
+    limit: int = NODES,
+) -> Graph | None:
+    """The graph of a net of the root file (None: its only one); None where there are errors."""
+    run = Run(Builder(), found, limit)
+    try:
+        with _deep():
+            scope = Library(run, program.files).open(program.root)
+            block = _pick(scope, program.files[program.root], net)
+            return None if block is None else _graph(block, hyper, run)
+    except Stop:
+        return None
+
+
+def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
+    """The nets of the root file, aliases too, in the order of the text."""
+    with _deep():
+        scope = Library(Run(Builder(), found), program.files).open(program.root)
+    return tuple(_nets(scope, program.files[program.root]).values())
+
+
+def _nets(scope: Scope, file: File) -> dict[str, Block]:
+    named = [
+        item.name.text
+        for item in file.items
+        if isinstance(item, Alias) or (isinstance(item, Definition) and item.kind == "net")
+    ]
+    found = {name: scope.names[name].value for name in named}
+    return {name: block for name, block in found.items() if isinstance(block, Block)}
+
+
+def _pick(scope: Scope, file: File, net: str | None) -> Block | None:
+    """The net of that name; without one, the only net that is no alias."""
+    known = _nets(scope, file)
+    if net is not None:
+        if net in known:
+            return known[net]
+        close = closest(net, known)
+        problem = Problem(
+            "N133",
+            f"{file.span.source.name} has no net `{net}`",
+            notes=(f"it has {', '.join(known)}",) if known else (),
+            helps=(f"did you mean `{close}`?",) if close else (),
+        )
+    else:
+        own = [block for name, block in known.items() if name == block.definition.name.text]
+        if len(own) == 1:
+            return own[0]
+        name = file.span.source.name
+        problem = Problem(
+            "N133",
+            f"{name} has {len(own)} nets: pick one" if own else f"{name} has no net",
+            helps=tuple(f"`{name}:{block.name}`" for block in own),
+        )
+    scope.report(problem, Span(file.span.source, file.span.start, file.span.start))
+    return None
+
+
+def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | None:
+    definition, builder = block.definition, shared.builder
+    scope = Scope(shared, block.scope)
+    here = definition.name.span
+    signature = of_definition(definition, block.name)
+    given = dict(block.preset)
+    try:
+        for name, value in hyper.items():
+            if name not in signature.hypers:
+                raise unknown_hyper(signature, name)
+            given[name] = Binding(_frozen(value), here)
+        missing = [h.name for h in definition.hypers if h.default is None and h.name.text not in given]
+        if missing:
+            names = " and ".join(f"`{n.text}`" for n in missing)
+            raise Problem("N105", f"the net `{block.name}` needs {names}")
+        bind_hypers(definition, given, scope)
+    except Problem as problem:
+        scope.report(problem, here)
+        return None
+    for tensor in definition.tensors:
+        scope.define(tensor.name, UNKNOWN)
+        if tensor.type is None:
+            problem = Problem(
+                "N201",
+                f"the input `{tensor.name.text}` of a net needs its type",
+                helps=(f"`{tensor.name.text}: [N, 3, H, W]`",),
+            )
+            scope.report(problem, tensor.span)
+            continue
+        type = declared_type(tensor.type, scope)
+        if type is not UNKNOWN:
+            with builder.at("", tensor.span):
+                value = builder(Input(type, tensor.name.text))
+            scope.names[tensor.name.text] = Binding(value, tensor.name.span)
+    result = run(definition, scope)
+    if shared.found.errors:
+        return None
+    builder.graph.name = block.name
+    return builder.build(_outputs(definition, result))
+
+
+def _outputs(definition: Definition, result: Any) -> tuple[Output, ...]:
+    if isinstance(result, Value):
+        return (Output("return", result),)
+    assert isinstance(result, Bundle)
+    roles = {o.name.text: "train" if o.train else "output" for o in definition.outputs if o.name}
+    return tuple(
+        Output(name, value, roles[name])
+        for name, value in result.results.items()
+        if value is not None
+    )
+
+
+def _frozen(value: object) -> Any:
+    """A value from Python as the language has it: lists are tuples."""
+    if isinstance(value, (list, tuple)):
+        return tuple(_frozen(v) for v in value)
+    return value
+
+
+@contextmanager
+def _deep() -> Iterator[None]:
+    """Room for recursion, which the nesting of blocks and of syntax bounds."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, FRAMES))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)

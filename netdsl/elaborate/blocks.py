@@ -1,0 +1,141 @@
+"""Instantiating a block or net: its hyper-parameters and sizes bind, its body is executed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netdsl.elaborate.arguments import Arguments
+from netdsl.elaborate.binding import match
+from netdsl.elaborate.layers import operand
+from netdsl.elaborate.naming import inside
+from netdsl.elaborate.scope import Binding, Scope
+from netdsl.elaborate.values import (
+    LAYERS,
+    UNKNOWN,
+    Block,
+    Bundle,
+    describe,
+    is_number,
+    is_tensor,
+    show,
+)
+from netdsl.elaborate.walk import evaluate, execute
+from netdsl.errors import Frame, Problem, Span
+from netdsl.op import Value
+from netdsl.syntax import Definition, Hyper, Out
+
+NESTING = 64
+RETURN = "return"
+
+
+def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: Span) -> Any:
+    """The outputs of a new instance of the block: a tensor, or a `Bundle` of named ones."""
+    caller.run.turn(caller, span)
+    if len(caller.stack) >= NESTING:
+        raise Problem(
+            "N312",
+            f"blocks are nested more than {NESTING} deep here",
+            helps=("a block that uses itself needs an end: `if depth == 0 then x else …`",),
+        )
+    stack = (Frame(block.name, span), *caller.stack)
+    scope = Scope(caller.run, block.scope, inside(path), stack)
+    definition = block.definition
+    bind_hypers(definition, dict(given.hypers), scope)
+    for tensor, value in zip(definition.tensors, given.tensors, strict=True):
+        actual = value if value is UNKNOWN else operand(value, caller)
+        scope.define(tensor.name, actual)
+        if tensor.type is not None:
+            match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
+    return run(definition, scope)
+
+
+def run(definition: Definition, scope: Scope) -> Any:
+    """Execute the body; its outputs."""
+    for statement in definition.body:
+        execute(statement, scope)
+    if definition.outputs and definition.outputs[0].name is not None:
+        return Bundle({out.name.text: _named(out, scope) for out in definition.outputs if out.name})
+    found = scope.names.get(RETURN)
+    if found is None:
+        problem = Problem(
+            "N130",
+            f"`{definition.name.text}` returns nothing",
+            helps=("end the body with `return …`",),
+        )
+        return scope.report(problem, definition.name.span)
+    declared = definition.outputs[0] if definition.outputs else None
+    return _checked(found, declared, "the output", scope)
+
+
+def _named(out: Out, scope: Scope) -> Any:
+    assert out.name is not None
+    found = scope.names.get(out.name.text)
+    if RETURN in scope.names:
+        problem = Problem("N131", "a body with named outputs assigns them and returns nothing")
+        return scope.report(problem, scope.names[RETURN].span)
+    if found is None:
+        problem = Problem("N131", f"the output `{out.name.text}` is never assigned")
+        return scope.report(problem, out.name.span)
+    if found.value is None:
+        return None
+    return _checked(found, out, f"the output `{out.name.text}`", scope)
+
+
+def _checked(found: Binding, declared: Out | None, what: str, scope: Scope) -> Any:
+    """An output as one tensor, of the declared type."""
+    value = found.value
+    if value is UNKNOWN:
+        return UNKNOWN
+    try:
+        if not is_tensor(value):
+            raise Problem("N112", f"{what} is a tensor, not {describe(value)}")
+        tensor = value.first if isinstance(value, Bundle) else value
+        if declared is not None:
+            match(declared.type, tensor, what, scope)
+    except Problem as problem:
+        return scope.report(problem, found.span)
+    return tensor
+
+
+def bind_hypers(definition: Definition, given: dict[str, Binding], scope: Scope) -> None:
+    """Give each hyper-parameter its value: what is given, else its default."""
+    for hyper in definition.hypers:
+        binding = given.get(hyper.name.text)
+        if hyper.default is None:
+            value = UNKNOWN if binding is None else binding.value
+        else:
+            value = evaluate(hyper.default, scope)
+            if binding is not None:
+                value = _alike(hyper, binding.value, value, scope)
+        scope.define(hyper.name, value)
+
+
+def _alike(hyper: Hyper, value: Any, default: Any, scope: Scope) -> Any:
+    """The value, where it is of the default's kind; N106 where it is not."""
+    if value is UNKNOWN or default is UNKNOWN or _fits(value, default):
+        return value
+    raise Problem(
+        "N106",
+        f"`{hyper.name.text}` is {_kind(default)}, not {show(value)}",
+        notes=(f"its default is {show(default)}",),
+    )
+
+
+def _fits(value: Any, default: Any) -> bool:
+    if default is None or isinstance(default, str):
+        return not is_tensor(value)
+    if isinstance(default, bool) or isinstance(value, bool):
+        return isinstance(default, bool) and isinstance(value, bool)
+    if isinstance(default, LAYERS):
+        return value is None or isinstance(value, (str, *LAYERS))
+    if is_number(default):
+        return value is not None and not isinstance(value, (str, Value, *LAYERS))
+    return isinstance(value, type(default)) or isinstance(value, (tuple, range))
+
+
+def _kind(default: Any) -> str:
+    if isinstance(default, bool):
+        return "true or false"
+    if is_number(default):
+        return "a number"
+    return "a layer" if isinstance(default, LAYERS) else "a list"

@@ -1,0 +1,148 @@
+"""Using what a name stands for: a layer of the library, a block, a shared instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from netdsl.elaborate import arguments as args
+from netdsl.elaborate.arguments import NO_PIPE, Use, Written
+from netdsl.elaborate.blocks import instantiate
+from netdsl.elaborate.layers import add, build, claim
+from netdsl.elaborate.naming import inside
+from netdsl.elaborate.scope import Scope
+from netdsl.elaborate.signature import of_definition, of_op
+from netdsl.elaborate.spelling import closest, layer_spelling
+from netdsl.elaborate.values import (
+    LAYERS,
+    UNKNOWN,
+    Block,
+    Foreign,
+    Instance,
+    Library,
+    describe,
+    is_tensor,
+)
+from netdsl.elaborate.walk import apply
+from netdsl.errors import Edit, Problem
+from netdsl.op import OPS
+from netdsl.syntax import Bare, Call, Name, Stage
+
+
+def use(
+    node: Call | Bare,
+    piped: Any,
+    scope: Scope,
+    path: str | None = None,
+    written: Written | None = None,
+) -> Any:
+    """Apply what the node names to `piped` (`NO_PIPE`: its arguments bring the tensors).
+
+    The new instance is called `path`, or by the scope's rule. `written`: the arguments, where they
+    are evaluated already.
+    """
+    problem: Problem | None = None
+    try:
+        target = resolve(node.name, scope)
+    except Problem as refused:
+        target, problem = UNKNOWN, refused
+    if written is None:
+        written = args.read(node, scope) if isinstance(node, Call) else args.NOTHING
+    if problem is not None:
+        scope.report(problem, node.name.span)
+    if target is UNKNOWN:
+        return UNKNOWN
+    return USE[type(target)](target, Use(node, written, piped), scope, path)
+
+
+def resolve(name: Name, scope: Scope) -> Any:
+    """The layer that a name stands for; raises `Problem` where it stands for something else."""
+    found = scope.find(name.text)
+    if found is None:
+        op = OPS.get(name.text)
+        if op is None or not op.layer:
+            raise unknown_layer(name, scope)
+        return Library(op)
+    if found.value is UNKNOWN or isinstance(found.value, LAYERS):
+        return found.value
+    helps: tuple[str, ...] = ()
+    if is_tensor(found.value):
+        helps = ("a pipe goes into layers; tensors are combined by `a + b` or `concat(a, b)`",)
+    raise Problem("N112", f"`{name.text}` is {describe(found.value)}, not a layer", helps=helps)
+
+
+def unknown_layer(name: Name, scope: Scope) -> Problem:
+    """N101, with what was probably meant."""
+    here = layer_spelling(name.text)
+    if here is not None and here in OPS:
+        edit = Edit(name.span, here)
+        return Problem("N101", f"`{name.text}` is called `{here}` here", edits=(edit,))
+    layers = [op.name for op in OPS.values() if op.layer]
+    close = closest(name.text, [*scope.visible(), *layers])
+    return Problem(
+        "N101",
+        f"there is no layer `{name.text}`",
+        helps=(f"did you mean `{close}`?",) if close else (),
+        edits=(Edit(name.span, close),) if close else (),
+    )
+
+
+def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> Any:
+    signature = of_op(target.op)
+    given = args.bind(signature, use, scope.default(target.op), scope)
+    op = build(target.op, given.hypers, scope)
+    path = path or scope.space.stage(target.name)
+    if op is UNKNOWN:
+        return UNKNOWN
+    texts = tuple(binding.span.text for binding in use.written.before)
+    return add(op, given, texts, path, scope, use.node.span)
+
+
+def _use_block(target: Block, use: Use, scope: Scope, path: str | None) -> Any:
+    signature = of_definition(target.definition, target.name)
+    defaults = {**target.preset, **scope.default(target.definition)}
+    given = args.bind(signature, use, defaults, scope)
+    path = path or scope.space.stage(target.name)
+    claim(path, use.node.span, scope)
+    return instantiate(target, given, path, scope, use.node.span)
+
+
+def _use_instance(target: Instance, use: Use, scope: Scope, path: str | None) -> Any:
+    if path is not None:
+        raise Problem(
+            "N121",
+            f"`{target.name}` is one shared instance and keeps its name, `{target.path}`",
+            helps=("the label belongs to its declaration: `layer … = … as name`",),
+        )
+    given = [use.piped] if use.has_pipe else []
+    given += [b.value for b in use.written.before]
+    if len(given) != 1 or use.written.after or use.written.keywords:
+        raise Problem("N110", f"the shared layer `{target.name}` takes one tensor and nothing else")
+    run = scope.run
+    again = target in run.used
+    run.used.add(target)
+    run.sharing += again
+    try:
+        return place(target.stage, given[0], target.scope, target.path, target.numbered)
+    finally:
+        run.sharing -= again
+
+
+def _use_foreign(target: Foreign, use: Use, scope: Scope, path: str | None) -> Any:
+    raise Problem("N116", f"this version cannot run `{target.name}`, an op that Python supplies")
+
+
+USE: dict[type, Callable[[Any, Use, Scope, str | None], Any]] = {
+    Library: _use_library,
+    Block: _use_block,
+    Instance: _use_instance,
+    Foreign: _use_foreign,
+}
+
+
+def place(stage: Stage, piped: Any, scope: Scope, path: str, numbered: bool) -> Any:
+    """Apply a stage under a path: an instance takes it, a group or a list opens it as a scope."""
+    if isinstance(stage, (Call, Bare)) and not numbered:
+        return use(stage, piped, scope, path)
+    claim(path, stage.span, scope)
+    return apply((stage,), piped, scope.under(inside(path, numbered)))

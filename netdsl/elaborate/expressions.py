@@ -1,0 +1,235 @@
+"""Expressions: names, numbers, lists and tables, choices, operators on numbers and on tensors."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from netdsl.elaborate.arguments import NO_PIPE, read
+from netdsl.elaborate.builtins import BUILTINS
+from netdsl.elaborate.calls import use
+from netdsl.elaborate.layers import infix
+from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
+from netdsl.elaborate.scope import Scope
+from netdsl.elaborate.spelling import WORDS, closest, layer_spelling
+from netdsl.elaborate.values import (
+    LAYERS,
+    UNKNOWN,
+    Bundle,
+    Library,
+    are_tensors,
+    describe,
+    is_tensor,
+    is_whole,
+    show,
+)
+from netdsl.elaborate.walk import evaluate, expression
+from netdsl.errors import Edit, Problem
+from netdsl.initial import NAMED
+from netdsl.op import OPS
+from netdsl.syntax import (
+    Binary,
+    Call,
+    Expression,
+    Field,
+    Index,
+    Literal,
+    Name,
+    Sequence,
+    Table,
+    Ternary,
+    Unary,
+)
+
+# infix operators of tensors -> their ops
+OPERATORS = {"+": "add", "-": "sub", "*": "mul", "/": "div", "^": "pow", "@": "matmul"}
+
+
+@expression(Literal)
+def _literal(node: Literal, scope: Scope) -> Any:
+    return node.value
+
+
+@expression(Name)
+def _name(node: Name, scope: Scope) -> Any:
+    found = scope.find(node.text)
+    if found is not None:
+        return found.value
+    if node.text == "none":
+        return None
+    op = OPS.get(node.text)
+    if op is not None and op.layer:
+        return Library(op)
+    if node.text in _words():
+        return node.text
+    raise _unknown(node, scope)
+
+
+@cache
+def _words() -> frozenset[str]:
+    """Names that stand for values of hyper-parameters: `half`, `zeros`, `he`."""
+    kinds = [f.metadata["kind"] for op in OPS.values() for f in op.schema().values()]
+    return frozenset(NAMED).union(*(kind.words for kind in kinds))
+
+
+def _unknown(node: Name, scope: Scope) -> Problem:
+    """N101, with what was probably meant."""
+    here = WORDS.get(node.text) or layer_spelling(node.text)
+    if here is not None:
+        edit = Edit(node.span, here)
+        return Problem("N101", f"`{node.text}` is called `{here}` here", edits=(edit,))
+    close = closest(node.text, scope.visible())
+    return Problem(
+        "N101",
+        f"nothing here is called `{node.text}`",
+        helps=(f"did you mean `{close}`?",) if close else (),
+        edits=(Edit(node.span, close),) if close else (),
+    )
+
+
+@expression(Sequence)
+def _sequence(node: Sequence, scope: Scope) -> Any:
+    items = [evaluate(item, scope) for item in node.items]
+    return UNKNOWN if any(item is UNKNOWN for item in items) else tuple(items)
+
+
+@expression(Table)
+def _table(node: Table, scope: Scope) -> Any:
+    table: dict[Any, Any] = {}
+    for pair in node.pairs:
+        key, value = evaluate(pair.key, scope), evaluate(pair.value, scope)
+        if key is UNKNOWN or value is UNKNOWN:
+            return UNKNOWN
+        if not isinstance(key, (int, str)):
+            problem = Problem("N143", f"an entry is found by a number or string, not {describe(key)}")
+            return scope.report(problem, pair.key.span)
+        if key in table:
+            return scope.report(
+                Problem("N120", f"the table has two entries {show(key)}"), pair.key.span
+            )
+        table[key] = value
+    return table
+
+
+@expression(Index)
+def _index(node: Index, scope: Scope) -> Any:
+    base, index = evaluate(node.base, scope), evaluate(node.index, scope)
+    if base is UNKNOWN or index is UNKNOWN:
+        return UNKNOWN
+    if isinstance(base, dict):
+        if isinstance(index, (int, str)) and index in base:
+            return base[index]
+        entries = ", ".join(show(key) for key in base)
+        raise Problem("N141", f"the table has no entry {show(index)}", notes=(f"it has {entries}",))
+    if isinstance(base, (tuple, range)):
+        if is_whole(index) and -len(base) <= index < len(base):
+            return base[index]
+        last = f"its elements are 0 to {len(base) - 1}" if base else "it is empty"
+        raise Problem("N142", f"the list has no element {show(index)}", notes=(last,))
+    if is_tensor(base):
+        raise Problem(
+            "N302",
+            "a tensor has indices inside `recur` only",
+            helps=("`slice(axis, from, to)` takes a part of it",),
+        )
+    raise Problem("N142", f"{describe(base)} has no elements")
+
+
+@expression(Field)
+def _field(node: Field, scope: Scope) -> Any:
+    base = evaluate(node.base, scope)
+    if base is UNKNOWN:
+        return UNKNOWN
+    name = node.name.text
+    if not isinstance(base, Bundle):
+        raise Problem("N115", f"{describe(base)} has no outputs by name, so no `{name}`")
+    if name not in base.results:
+        close = closest(name, base.results)
+        raise Problem(
+            "N115",
+            f"there is no output `{name}`",
+            notes=(f"there are {', '.join(base.results)}",),
+            helps=(f"did you mean `{close}`?",) if close else (),
+        )
+    return base.results[name]
+
+
+@expression(Ternary)
+def _ternary(node: Ternary, scope: Scope) -> Any:
+    condition = evaluate(node.condition, scope)
+    if condition is UNKNOWN:
+        return UNKNOWN
+    return evaluate(node.yes if truth(condition, "the condition of `if`") else node.no, scope)
+
+
+@expression(Unary)
+def _unary(node: Unary, scope: Scope) -> Any:
+    value = evaluate(node.operand, scope)
+    if value is UNKNOWN:
+        return UNKNOWN
+    if node.operator == "not":
+        return not truth(value, "the operand of `not`")
+    if is_tensor(value):
+        return infix("neg", value, (), (node.operand.span.text,), scope, node.span)
+    return negate(value)
+
+
+@expression(Binary)
+def _binary(node: Binary, scope: Scope) -> Any:
+    left = evaluate(node.left, scope)
+    if node.operator in ("and", "or"):
+        return _logic(node, left, scope)
+    right = evaluate(node.right, scope)
+    if left is UNKNOWN or right is UNKNOWN:
+        return UNKNOWN
+    if not is_tensor(left) and not is_tensor(right):
+        return _of_numbers(node, left, right)
+    for side, value in ((node.left, left), (node.right, right)):
+        if isinstance(value, LAYERS):
+            help = f"apply it: `x -> {value}`"
+            problem = Problem("N111", f"`{value}` is a layer, not a tensor", helps=(help,))
+            return scope.report(problem, side.span)
+    if node.operator in COMPARISONS:
+        compare_tensors = "the lengths of sizes and numbers are compared, never tensors"
+        raise Problem("N211", f"`{node.operator}` is decided at compile time", notes=(compare_tensors,))
+    if node.operator not in OPERATORS:
+        raise Problem("N143", f"`{node.operator}` is of two numbers, not of tensors")
+    texts = (node.left.span.text, node.right.span.text)
+    return infix(OPERATORS[node.operator], left, (right,), texts, scope, node.span)
+
+
+def _of_numbers(node: Binary, left: Any, right: Any) -> Any:
+    if node.operator in COMPARISONS:
+        return compare(node.operator, left, right)
+    if node.operator == "@":
+        raise Problem("N143", "`@` is of two tensors")
+    return calculate(node.operator, left, right)
+
+
+def _logic(node: Binary, left: Any, scope: Scope) -> Any:
+    """`and`, `or`; the right side counts only where the left one does not decide."""
+    if left is UNKNOWN:
+        return UNKNOWN
+    what = f"an operand of `{node.operator}`"
+    if truth(left, what) == (node.operator == "or"):
+        return left
+    right = evaluate(node.right, scope)
+    return right if right is UNKNOWN else truth(right, what)
+
+
+@expression(Call)
+def _call(node: Call, scope: Scope) -> Any:
+    builtin = BUILTINS.get(node.name.text)
+    if builtin is None or scope.find(node.name.text) is not None:
+        return use(node, NO_PIPE, scope)
+    written = read(node, scope)
+    values = [binding.value for binding in (*written.before, *written.after)]
+    if any(is_tensor(v) or are_tensors(v) for v in values) and node.name.text in OPS:
+        return use(node, NO_PIPE, scope, written=written)
+    if any(value is UNKNOWN for value in values):
+        return UNKNOWN
+    if written.keywords or written.semicolon:
+        raise Problem("N104", f"`{node.name.text}` takes values only, without names or `;`")
+    return builtin(*values)
+
+

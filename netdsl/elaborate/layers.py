@@ -1,0 +1,119 @@
+"""Using a layer of the library: its hyper-parameters to an op, its node into the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from netdsl.elaborate.arguments import Arguments
+from netdsl.elaborate.scope import Binding, Scope
+from netdsl.elaborate.values import LAYERS, UNKNOWN, Bundle, describe, is_number, is_tensor
+from netdsl.errors import Problem, Span
+from netdsl.op import OPS, Op, Value
+
+
+def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope) -> Any:
+    """The op with these hyper-parameters; one that it refuses is reported where it stands."""
+    given = {name: _plain(binding.value) for name, binding in hypers.items()}
+    if any(value is UNKNOWN for value in given.values()):
+        return UNKNOWN
+    key = (op, repr(given) if given else "")
+    found = scope.run.ops.get(key)
+    if found is None:
+        try:
+            found = op.of(**given)
+        except Problem as problem:
+            return scope.report(problem, _culprit(op, hypers, problem))
+        scope.run.ops[key] = found
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value as an op takes it: a layer's name is a word, a range a list."""
+    if isinstance(value, LAYERS):
+        return value.name
+    return tuple(value) if isinstance(value, range) else value
+
+
+def _culprit(op: type[Op], hypers: Mapping[str, Binding], problem: Problem) -> Span:
+    """The argument that the op refused: the first that is refused alone, else the last."""
+    schema = op.schema()
+    for name, binding in hypers.items():
+        field = schema[name]
+        try:
+            field.metadata["kind"].coerce(_plain(binding.value), name, op)
+        except Problem as alone:
+            if alone.diagnostic == problem.diagnostic:
+                return binding.span
+    return next(reversed(hypers.values())).span
+
+
+def add(op: Op, arguments: Arguments, texts: tuple[str, ...], path: str, scope: Scope, span: Span) -> Any:
+    """The results of the op under a path; `texts` say what the operands are, for the message."""
+    scope.run.turn(scope, span)
+    claim(path, span, scope)
+    builder = scope.run.builder
+    if any(value is UNKNOWN for value in arguments.tensors):
+        return UNKNOWN
+    operands = [operand(value, scope) for value in arguments.tensors]
+    try:
+        with builder.at(path, span):
+            results = builder.layer(op, *operands)
+    except Problem as problem:
+        raise _with_operands(problem, operands, texts) from None
+    if len(results) == 1:
+        return results[0]
+    names = [op.results[i] if i < len(op.results) else f"y{i}" for i in range(len(results))]
+    return Bundle(dict(zip(names, results, strict=True)))
+
+
+def operand(value: Any, scope: Scope) -> Value:
+    """The tensor that a value is; a number becomes a constant."""
+    if isinstance(value, Value):
+        return value
+    if is_tensor(value):
+        first = value.first
+        assert isinstance(first, Value)
+        return first
+    if not is_number(value):
+        raise Problem("N113", f"a tensor is wanted here, not {describe(value)}")
+    with scope.run.builder.at("", None):
+        return scope.run.builder.constant(float(value))
+
+
+def claim(path: str, span: Span, scope: Scope) -> None:
+    """Take the path for the instance at `span`; N121 where another has it."""
+    run = scope.run
+    before = run.instances.setdefault(path, span)
+    if before is not span and not run.sharing:
+        raise Problem(
+            "N121",
+            f"two instances are called `{path}`",
+            others=((before, "the first"),),
+            helps=("another label, `as name`, tells them apart",),
+        )
+
+
+def infix(name: str, left: Any, right: tuple[Any, ...], texts: tuple[str, ...], scope: Scope, span: Span) -> Any:
+    """The node of an operator between tensors, `a + b`."""
+    op = OPS.get(name)
+    if op is None:
+        raise Problem("N101", f"this version has no operator `{name}` for tensors")
+    path = scope.space.operator(name)
+    return add(build(op, {}, scope), Arguments((left, *right), {}), texts, path, scope, span)
+
+
+def _with_operands(problem: Problem, operands: list[Value], texts: tuple[str, ...]) -> Problem:
+    """The problem with what the operands are, where there are several."""
+    if len(operands) < 2 or len(operands) != len(texts):
+        return problem
+    names = ("left ", "right") if len(operands) == 2 else ("",) * len(operands)
+    width = max(len(text) for text in texts)
+    notes = tuple(
+        f"{name} `{text}`{' ' * (width - len(text))} is {value.type}".strip()
+        for name, text, value in zip(names, texts, operands, strict=True)
+    )
+    found = Problem(problem.diagnostic.code, problem.diagnostic.message)
+    found.diagnostic = replace(problem.diagnostic, notes=(*notes, *problem.diagnostic.notes))
+    return found

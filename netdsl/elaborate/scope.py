@@ -1,0 +1,128 @@
+"""Where names are looked up: lexical scopes, and what the whole elaboration shares (`Run`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from netdsl.elaborate.naming import Namespace
+from netdsl.elaborate.values import UNKNOWN
+from netdsl.errors import Diagnostics, Frame, Problem, Span
+from netdsl.ir import Builder
+from netdsl.op import Op
+from netdsl.syntax import Name
+
+NODES = 100_000
+
+
+class Stop(Exception):
+    """Elaboration cannot go on; the reason is among the diagnostics."""
+
+
+@dataclass
+class Run:
+    """One elaboration: the graph in the making, the findings, the instances by path."""
+
+    builder: Builder
+    found: Diagnostics
+    limit: int = NODES
+    instances: dict[str, Span] = field(default_factory=dict)
+    ops: dict[tuple[type[Op], str], Op] = field(default_factory=dict)
+    turns: int = 0
+    used: set[object] = field(default_factory=set)  # shared instances that stand in the graph
+    sharing: int = 0  # how many further uses of one enclose what is elaborated now
+
+    def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
+        """Count turns of loops and instantiations; N323 where they or the nodes become too many."""
+        self.turns += count
+        if self.turns > 2 * self.limit or len(self.builder.graph) > self.limit:
+            self.exceed(scope, span)
+
+    def exceed(self, scope: Scope, span: Span) -> None:
+        """Report N323 here and stop."""
+        scope.report(
+            Problem(
+                "N323",
+                f"the net grows beyond {self.limit:,} nodes here",
+                helps=("`limit=` of netdsl.parse raises the limit",),
+            ),
+            span,
+        )
+        raise Stop
+
+
+@dataclass(frozen=True)
+class Binding:
+    """A name's value, and where it was given."""
+
+    value: Any
+    span: Span
+
+
+@dataclass
+class Scope:
+    """Names and defaults of a stretch of text: a file, a body, a loop; and where it is instantiated.
+
+    `space` gives names to instances, `stack` says which instantiations led here.
+    """
+
+    run: Run
+    parent: Scope | None = None
+    space: Namespace = field(default_factory=Namespace)
+    stack: tuple[Frame, ...] = ()
+    names: dict[str, Binding] = field(default_factory=dict)
+    defaults: dict[object, dict[str, Binding]] = field(default_factory=dict)
+
+    def find(self, name: str) -> Binding | None:
+        scope: Scope | None = self
+        while scope is not None:
+            if name in scope.names:
+                return scope.names[name]
+            scope = scope.parent
+        return None
+
+    def define(self, name: Name, value: Any) -> None:
+        """Give a name its value; N120 where it has one in this scope already."""
+        before = self.names.get(name.text)
+        if before is not None:
+            problem = Problem(
+                "N120",
+                f"`{name.text}` is defined twice",
+                others=((before.span, "first defined here"),),
+                helps=("a name keeps its value: take another one",),
+            )
+            self.report(problem, name.span)
+        self.names[name.text] = Binding(value, name.span)
+
+    def default(self, layer: object) -> Mapping[str, Binding]:
+        """The `default` arguments in force for a layer; inner ones come first."""
+        merged: dict[str, Binding] = {}
+        scope: Scope | None = self
+        while scope is not None:
+            if layer in scope.defaults:
+                merged = {**scope.defaults[layer], **merged}
+            scope = scope.parent
+        return merged
+
+    def report(self, problem: Problem, span: Span) -> Any:
+        """Add the problem to the findings at this place; the value is unknown then."""
+        self.run.found.add(problem.at(span, self.stack))
+        return UNKNOWN
+
+    def inner(self, names: dict[str, Binding]) -> Scope:
+        """A scope with further names, for a turn of a loop."""
+        return Scope(self.run, self, self.space, self.stack, names)
+
+    def under(self, space: Namespace) -> Scope:
+        """The same names, where instances get other paths."""
+        return Scope(self.run, self, space, self.stack)
+
+    def visible(self) -> list[str]:
+        """Every name that can be used here."""
+        scope: Scope | None = self
+        found: list[str] = []
+        while scope is not None:
+            found += scope.names
+            scope = scope.parent
+        return found

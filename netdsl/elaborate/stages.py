@@ -1,0 +1,197 @@
+"""Stages of a chain: layers, groups, loops, choices, and the labels that name them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from netdsl.elaborate.arguments import NO_PIPE
+from netdsl.elaborate.calls import place, use
+from netdsl.elaborate.naming import inside
+from netdsl.elaborate.numbers import truth
+from netdsl.elaborate.scope import Binding, Scope
+from netdsl.elaborate.values import (
+    LAYERS,
+    UNKNOWN,
+    describe,
+    is_number,
+    is_tensor,
+    is_whole,
+    show,
+)
+from netdsl.elaborate.walk import apply, evaluate, expression, stage
+from netdsl.errors import Problem, Span
+from netdsl.parser import parse_expression
+from netdsl.syntax import (
+    Bare,
+    Call,
+    Chain,
+    Choose,
+    Comprehension,
+    Expression,
+    For,
+    Group,
+    Label,
+    Labelled,
+    Repeat,
+    Target,
+)
+
+
+@expression(Chain)
+def _chain(node: Chain, scope: Scope) -> Any:
+    value = evaluate(node.head, scope)
+    if isinstance(value, LAYERS):
+        help = "a chain starts with a tensor: `x -> …`; layers in a row are `(a -> b)`"
+        value = scope.report(
+            Problem("N111", f"`{value}` is a layer, not a tensor", helps=(help,)), node.head.span
+        )
+    elif value is not UNKNOWN and not is_tensor(value):
+        problem = Problem("N113", f"a pipe carries a tensor, not {describe(value)}")
+        value = scope.report(problem, node.head.span)
+    return apply(node.stages, value, scope)
+
+
+@stage(Call, Bare)
+def _layer(node: Call | Bare, piped: Any, scope: Scope) -> Any:
+    return use(node, piped, scope)
+
+
+@stage(Labelled)
+def _labelled(node: Labelled, piped: Any, scope: Scope) -> Any:
+    path = scope.space.labelled(label_text(node.label, scope))
+    return place(node.stage, piped, scope, path, node.label.numbered)
+
+
+@expression(Labelled)
+def _labelled_call(node: Labelled, scope: Scope) -> Any:
+    assert isinstance(node.stage, Call)
+    path = scope.space.labelled(label_text(node.label, scope))
+    if node.label.numbered:
+        return use(node.stage, NO_PIPE, scope.under(inside(path, True)))
+    return use(node.stage, NO_PIPE, scope, path)
+
+
+@stage(Group)
+def _group(node: Group, piped: Any, scope: Scope) -> Any:
+    return apply(node.stages, piped, scope)
+
+
+@stage(For)
+def _for(node: For, piped: Any, scope: Scope) -> Any:
+    elements = _elements(node.over, scope)
+    if elements is UNKNOWN:
+        return UNKNOWN
+    _check_room(len(elements), node, scope)
+    for element in elements:
+        scope.run.turn(scope, node.span)
+        inner = scope.inner(bound(node.target, element))
+        piped = apply(node.stages, piped, inner)
+    return piped
+
+
+@stage(Repeat)
+def _repeat(node: Repeat, piped: Any, scope: Scope) -> Any:
+    count = evaluate(node.count, scope)
+    if count is UNKNOWN:
+        return UNKNOWN
+    if not is_whole(count) or count < 0:
+        problem = Problem("N143", f"`repeat` takes a whole number from 0, not {describe(count)}")
+        return scope.report(problem, node.count.span)
+    _check_room(count, node, scope)
+    for _ in range(count):
+        scope.run.turn(scope, node.span)
+        piped = apply(node.stages, piped, scope)
+    return piped
+
+
+@stage(Choose)
+def _choose(node: Choose, piped: Any, scope: Scope) -> Any:
+    condition = evaluate(node.condition, scope)
+    if condition is UNKNOWN:
+        return UNKNOWN
+    branch = node.yes if truth(condition, "the condition of `if`") else node.no
+    return apply(branch.stages, piped, scope)
+
+
+@expression(Comprehension)
+def _comprehension(node: Comprehension, scope: Scope) -> Any:
+    elements = _elements(node.over, scope)
+    if elements is UNKNOWN:
+        return UNKNOWN
+    found = []
+    for element in elements:
+        scope.run.turn(scope, node.span)
+        found.append(evaluate(node.value, scope.inner(bound(node.target, element))))
+    return UNKNOWN if any(value is UNKNOWN for value in found) else tuple(found)
+
+
+def _elements(node: Expression, scope: Scope) -> Any:
+    """What a loop runs over."""
+    value = evaluate(node, scope)
+    if value is UNKNOWN or isinstance(value, (tuple, range)):
+        return value
+    help = f"`range({show(value)})` counts from 0 to {value - 1}" if is_whole(value) else ""
+    problem = Problem(
+        "N143",
+        f"a loop runs over a list, not over {describe(value)}",
+        helps=(help,) if help else (),
+    )
+    return scope.report(problem, node.span)
+
+
+def bound(target: Target, element: Any) -> dict[str, Binding]:
+    """The names of a loop with their values in one turn."""
+    names = target.names
+    if not target.several:
+        return {names[0].text: Binding(element, names[0].span)}
+    if not isinstance(element, tuple) or len(element) != len(names):
+        raise Problem(
+            "N143",
+            f"the loop has {len(names)} names, and an element is {describe(element)}",
+        )
+    return {n.text: Binding(v, n.span) for n, v in zip(names, element, strict=True)}
+
+
+def _check_room(count: int, node: For | Repeat, scope: Scope) -> None:
+    """N323 before a loop that must grow beyond the limit runs at all."""
+    run = scope.run
+    if len(run.builder.graph) + count * _least(node, scope) > run.limit:
+        run.exceed(scope, node.span)
+
+
+def _least(node: Any, scope: Scope) -> int:
+    """How many nodes at least a turn of a loop makes, seen without running it."""
+    inner = [n.stage if isinstance(n, Labelled) else n for n in node.stages]
+    total = 0
+    for child in inner:
+        if isinstance(child, (Call, Bare)):
+            total += 1
+        elif isinstance(child, Repeat):
+            count = getattr(child.count, "value", 1)
+            total += _least(child, scope) * (count if is_whole(count) else 1)
+        elif isinstance(child, (Group, For)):
+            total += _least(child, scope)
+    return max(total, 1)
+
+
+_BRACES = re.compile(r"\{([^{}]*)\}")
+
+
+def label_text(label: Label, scope: Scope) -> str:
+    """The label, its `{expr}` parts evaluated."""
+    if not label.template:
+        return label.text
+    start = label.span.start + 1
+
+    def value(match: re.Match[str]) -> str:
+        span = Span(label.span.source, start + match.start(1), start + match.end(1))
+        parsed = parse_expression(span, scope.run.found)
+        found = UNKNOWN if parsed is None else evaluate(parsed, scope)
+        if found is UNKNOWN:
+            return "unknown"
+        if not (is_number(found) or isinstance(found, str)):
+            raise Problem("N123", f"a name is made of numbers and words, not of {describe(found)}")
+        return str(found)
+
+    return _BRACES.sub(value, label.text)

@@ -1,0 +1,125 @@
+"""The front half, as a table of contents: a target to its sources, its syntax, its graph.
+
+    graph = parse("resnet", {"depth": 101})     # a shipped model, a file, or F:Net
+    check("skip.net")                           # every finding about every net of the file
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from netdsl.elaborate import NODES, Program, elaborate
+from netdsl.elaborate import nets as blocks
+from netdsl.elaborate.signature import of_definition
+from netdsl.elaborate.values import Block, show
+from netdsl.errors import LIMIT, Diagnostic, Diagnostics, NetError
+from netdsl.ir import Graph
+from netdsl.parser import from_text
+from netdsl.sources import Sources, collect, models, parsed, read
+
+__all__ = ["Net", "Sources", "build", "check", "models", "nets", "parse", "parse_text", "read"]
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net of a file: its signature, and its hyper-parameters with their defaults, as text
+    (None: it must be given)."""
+
+    name: str
+    signature: str
+    hypers: Mapping[str, str | None]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every hyper-parameter has a value."""
+        return None not in self.hypers.values()
+
+
+def parse(
+    target: str | Path, hyper: Mapping[str, object] | None = None, limit: int = NODES
+) -> Graph:
+    """The graph of a net: `resnet`, `my.net`, `my.net:Net`. Raises `NetError`."""
+    sources, net = read(target)
+    return build(sources, net, hyper, limit)
+
+
+def parse_text(
+    text: str,
+    hyper: Mapping[str, object] | None = None,
+    name: str = "<text>",
+    net: str | None = None,
+) -> Graph:
+    """The graph of a net whose text is at hand; it imports from the shipped models only."""
+    return build(collect(from_text(text, name), name, None), net, hyper)
+
+
+def build(
+    sources: Sources,
+    net: str | None = None,
+    hyper: Mapping[str, object] | None = None,
+    limit: int = NODES,
+) -> Graph:
+    """The graph of a net of the first file. Raises `NetError`."""
+    found = Diagnostics()
+    program = syntax(sources, found)
+    found.raise_errors()
+    graph = elaborate(program, net, hyper or {}, found, limit)
+    found.raise_errors()
+    assert graph is not None
+    return graph
+
+
+def syntax(sources: Sources, found: Diagnostics) -> Program:
+    """The syntax of all files; what is wrong with them goes to the findings."""
+    trees = {key: parsed(source) for key, source in sources.files.items()}
+    for _, mistakes in trees.values():
+        for mistake in mistakes:
+            found.add(mistake)
+    return Program(sources.root, {key: tree for key, (tree, _) in trees.items()})
+
+
+def check(target: str | Path) -> tuple[Diagnostic, ...]:
+    """The findings about a net, or about every net of a file with its default hyper-parameters."""
+    try:
+        sources, net = read(target)
+    except NetError as error:
+        return error.diagnostics
+    return check_sources(sources, net)
+
+
+def check_sources(sources: Sources, net: str | None = None) -> tuple[Diagnostic, ...]:
+    """As `check`, of what is read already."""
+    found = Diagnostics()
+    program = syntax(sources, found)
+    if not found.errors:
+        names = [net] if net else [n.name for n in _nets(program, found) if n.complete]
+        for name in names:
+            elaborate(program, name, {}, found)
+    return found.sorted()[:LIMIT]
+
+
+def nets(target: str | Path) -> tuple[Net, ...]:
+    """The nets of a file, aliases too, in the order of the text. Raises `NetError`."""
+    sources, _ = read(target)
+    found = Diagnostics()
+    program = syntax(sources, found)
+    found.raise_errors()
+    described = _nets(program, found)
+    found.raise_errors()
+    return described
+
+
+def _nets(program: Program, found: Diagnostics) -> tuple[Net, ...]:
+    return tuple(_describe(block) for block in blocks(program, found))
+
+
+def _describe(block: Block) -> Net:
+    definition = block.definition
+    hypers: dict[str, str | None] = {}
+    for hyper in definition.hypers:
+        default = None if hyper.default is None else hyper.default.span.text
+        preset = block.preset.get(hyper.name.text)
+        hypers[hyper.name.text] = show(preset.value) if preset else default
+    return Net(block.name, of_definition(definition, block.name).text, hypers)

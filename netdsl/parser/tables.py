@@ -1,0 +1,74 @@
+"""The parser's tables: built by lark from grammar.lark once, kept as plain data in grammar.json.
+
+Building takes 150 ms, loading 15. Tables of another grammar or another lark are not used. After a
+change of the grammar: `python -m netdsl.parser.tables`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import lark
+from lark.grammar import Rule
+from lark.lexer import TerminalDef
+
+from netdsl.parser.tree import TREE
+
+OPTIONS: dict[str, Any] = {
+    "parser": "lalr",
+    "lexer": "basic",  # the contextual lexer would take a keyword as a name
+    "keep_all_tokens": True,  # a node's span runs from its first token to its last
+    "maybe_placeholders": False,
+}
+_FOLDER = files("netdsl")
+
+
+@cache
+def tables() -> lark.Lark:
+    """The parser, from grammar.json where that is up to date, else from the grammar."""
+    grammar = _FOLDER.joinpath("grammar.lark").read_text("utf-8")
+    stored = _FOLDER.joinpath("grammar.json")
+    if stored.is_file():
+        content = json.loads(stored.read_text("utf-8"))
+        if content["key"] == key(grammar):
+            return _load(content["data"], content["memo"])
+    return _build(grammar)
+
+
+def key(grammar: str) -> str:
+    """What stored tables must carry to be used."""
+    return hashlib.sha256(f"lark {lark.__version__} {OPTIONS}\n{grammar}".encode()).hexdigest()
+
+
+def dump() -> str:
+    """The tables of grammar.lark as JSON."""
+    grammar = _FOLDER.joinpath("grammar.lark").read_text("utf-8")
+    data, memo = _build(grammar, tree=False).memo_serialize([TerminalDef, Rule])
+    content = {"key": key(grammar), "data": data, "memo": memo}
+    return json.dumps(content, separators=(",", ":")) + "\n"
+
+
+def _build(grammar: str, tree: bool = True) -> lark.Lark:
+    return lark.Lark(grammar, transformer=TREE if tree else None, **OPTIONS)
+
+
+def _load(data: dict[str, Any], memo: dict[str, Any]) -> lark.Lark:
+    # JSON made strings of the numbers that were keys
+    table = data["parser"]["parser"]
+    table["tokens"] = _numbered(table["tokens"])
+    table["states"] = _numbered({n: _numbered(row) for n, row in table["states"].items()})
+    return lark.Lark._load_from_dict(data, _numbered(memo), transformer=TREE)
+
+
+def _numbered(rows: dict[str, Any]) -> dict[int, Any]:
+    return {int(n): row for n, row in rows.items()}
+
+
+if __name__ == "__main__":
+    path = str(_FOLDER.joinpath("grammar.json"))
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(dump())

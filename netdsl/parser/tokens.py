@@ -1,0 +1,110 @@
+"""Text to tokens. What is no token of the language is reported and left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from lark import UnexpectedCharacters
+from lark.parsers.lalr_interactive_parser import InteractiveParser
+
+from netdsl.errors import Diagnostic, Diagnostics, Edit, Problem, Source, Span
+
+DIGITS = 18
+NAME_LENGTH = 128
+CHARACTERS = 20  # reports of one file; more is no .net file
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One token: the name of its terminal, its text, its place. It is a leaf of the tree."""
+
+    type: str
+    text: str
+    span: Span
+    depth: int = 0
+
+
+# what other languages write -> what it is here
+SPELLINGS = {
+    "→": "->",
+    "×": "*",
+    "−": "-",
+    "–": "-",
+    "“": '"',
+    "”": '"',
+    "'": '"',
+    "‘": '"',
+    "’": '"',
+    "≤": "<=",
+    "≥": ">=",
+    "≠": "!=",
+    "!": "not",
+    "&": "and",
+    "|": "or",
+}
+
+
+def read_tokens(
+    parser: InteractiveParser, text: str, source: Source, found: Diagnostics
+) -> list[Token]:
+    """All tokens of the parser's text, as they stand in the source, the last one `$END`."""
+    tokens: list[Token] = []
+    state: Any = parser.lexer_thread.state
+    lexer = parser.lexer_thread
+    unknown = 0
+    while True:
+        try:
+            for token in lexer.lex(parser.parser_state):
+                assert token.start_pos is not None and token.end_pos is not None
+                span = Span(source, token.start_pos, token.end_pos)
+                tokens.append(Token(token.type, str(token), span))
+                if len(token) > DIGITS and (problem := too_long(tokens[-1])):
+                    found.add(problem.at(span))
+            break
+        except UnexpectedCharacters as error:
+            length = _run(text, error.pos_in_stream)
+            state.line_ctr.feed(text[error.pos_in_stream : error.pos_in_stream + length])
+            found.add(_unknown(Span(source, error.pos_in_stream, error.pos_in_stream + length)))
+            unknown += 1
+            if unknown == CHARACTERS:
+                break
+    end = Span(source, len(text), len(text))
+    return [*tokens, Token("$END", "", end)]
+
+
+def too_long(token: Token) -> Problem | None:
+    """What is wrong with a long token, if anything."""
+    if token.type in ("INT", "FLOAT"):
+        return Problem("N322", f"this number has more than {DIGITS} digits")
+    if token.type == "NAME" and len(token.text) > NAME_LENGTH:
+        return Problem("N322", f"this name has more than {NAME_LENGTH} characters")
+    return None
+
+
+def _run(text: str, start: int) -> int:
+    """How many characters from `start` belong together: a letter's word, else one character."""
+    end = start + 1
+    while end < len(text) and text[start].isalpha() and (text[end].isalnum() or text[end] == "_"):
+        end += 1
+    return end - start
+
+
+def _unknown(span: Span) -> Diagnostic:
+    text = span.text
+    if text == '"':
+        helps = ("a string ends on its line, with another `\"`",)
+        return Diagnostic("N001", "this string is never closed", span, helps=helps)
+    if text in SPELLINGS:
+        here = SPELLINGS[text]
+        return Diagnostic(
+            "N001",
+            f"`{text}` is no character of the language",
+            span,
+            helps=(f"write `{here}`",),
+            edits=(Edit(span, here),),
+        )
+    if text[0].isalpha():
+        message = f"the name `{text}` has letters beyond A-Z, a-z, 0-9 and _"
+        return Diagnostic("N001", message, span)
+    return Diagnostic("N001", f"`{text}` is no character of the language", span)

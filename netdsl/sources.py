@@ -1,0 +1,138 @@
+"""The texts that a net is made of: a file or shipped model, with all that it imports.
+
+A file imports from its own folder and from the shipped models, never from above the first file's
+folder. `Sources` is all that is needed to make the graph again elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.resources import files
+from pathlib import Path
+from stat import S_ISREG
+
+from netdsl.elaborate.files import SHIPPED, keys
+from netdsl.elaborate.spelling import closest
+from netdsl.errors import Diagnostic, Diagnostics, NetError, Problem, Source
+from netdsl.parser import decode, parse
+from netdsl.parser.text import FILE_LIMIT
+from netdsl.syntax import File, Import
+
+_TARGET = re.compile(r"(?P<file>.+?)(:(?P<net>[A-Za-z_]\w*))?", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Texts by key: a path below the folder of the first file, or `netdsl:` and a shipped model."""
+
+    root: str
+    files: Mapping[str, Source]
+
+
+def read(target: str | Path) -> tuple[Sources, str | None]:
+    """The sources of `resnet`, `my.net` or `my.net:Net`, and the net that is picked (None: none).
+
+    Raises `NetError` for a file that is not there, cannot be read, or imports from outside.
+    """
+    file, net = _split(target)
+    path = Path(file)
+    try:
+        if path.suffix != ".net" and not path.exists():
+            name = f"{file}.net"
+            if name not in models():
+                raise _no_such(file)
+            return collect(shipped(name), SHIPPED + name, None), net
+        return collect(_load(path, str(path)), path.name, path.parent), net
+    except Problem as problem:
+        raise NetError((problem.at(None),)) from None
+
+
+def models() -> tuple[str, ...]:
+    """The file names of the shipped models."""
+    folder = files("netdsl.models")
+    return tuple(sorted(f.name for f in folder.iterdir() if f.name.endswith(".net")))
+
+
+def shipped(name: str) -> Source:
+    """A shipped model's text."""
+    return decode(files("netdsl.models").joinpath(name).read_bytes(), name)
+
+
+def collect(root: Source, key: str, folder: Path | None) -> Sources:
+    """The file and everything that it imports; `folder` is where it stands (None: nowhere)."""
+    found = {key: root}
+    pending = [key]
+    while pending:
+        importing = pending.pop()
+        tree, _ = parsed(found[importing])
+        for item in tree.items:
+            if not isinstance(item, Import):
+                continue
+            try:
+                for candidate in keys(item.module.text, importing):
+                    source = found.get(candidate) or _find(candidate, folder)
+                    if source is not None:
+                        if candidate not in found:
+                            found[candidate] = source
+                            pending.append(candidate)
+                        break
+            except Problem as problem:
+                raise NetError((problem.at(item.module.span),)) from None
+    return Sources(key, found)
+
+
+@lru_cache(maxsize=64)
+def parsed(source: Source) -> tuple[File, tuple[Diagnostic, ...]]:
+    """The syntax of a file, and what is wrong with it."""
+    found = Diagnostics()
+    tree = parse(source, found)
+    return tree, found.sorted()
+
+
+def _split(target: str | Path) -> tuple[str, str | None]:
+    if isinstance(target, Path):
+        return str(target), None
+    match = _TARGET.fullmatch(target)
+    if match is None:
+        return target, None
+    return match["file"], match["net"]
+
+
+def _find(key: str, folder: Path | None) -> Source | None:
+    """The file of a key, if there is one."""
+    if key.startswith(SHIPPED):
+        name = key.removeprefix(SHIPPED)
+        return shipped(name) if name in models() else None
+    if folder is None or not (folder / key).exists():
+        return None
+    inside = os.path.realpath(folder)
+    if os.path.commonpath([inside, os.path.realpath(folder / key)]) != inside:
+        raise Problem("N153", f"`{key}` leads out of the folder of the importing file")
+    return _load(folder / key, str(folder / key))
+
+
+def _load(path: Path, name: str) -> Source:
+    try:
+        if not S_ISREG(path.stat().st_mode):
+            raise Problem("N150", f"{name} is no regular file")
+        with path.open("rb") as file:
+            return decode(file.read(FILE_LIMIT + 1), name)
+    except FileNotFoundError:
+        raise _no_such(name) from None
+    except OSError as error:
+        raise Problem("N150", f"{name} cannot be read: {error.strerror}") from None
+
+
+def _no_such(name: str) -> Problem:
+    known = [model.removesuffix(".net") for model in models()]
+    close = closest(name.removesuffix(".net"), known)
+    return Problem(
+        "N150",
+        f"there is no file and no shipped model `{name}`",
+        notes=(f"the shipped models are {', '.join(known)}",),
+        helps=(f"did you mean `{close}`?",) if close else (),
+    )
