@@ -1,0 +1,1 @@
+"""Fusion rules: each finds regions to outline, or says why not."""

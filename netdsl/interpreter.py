@@ -1,0 +1,31 @@
+"""The reference interpreter: a graph node by node through the ops' references, gradients by autograd.
+
+The oracle that compiled plans are compared with, and the meaning of a fused region.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from netdsl.ir import Constant, Graph, Input, Parameter
+from netdsl.lazy import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def interpret(graph: Graph, given: Mapping[str, Tensor]) -> list[Tensor]:
+    """The outputs of a graph without modal ops, in order; `given` has inputs and parameters by key."""
+    like = next((t for t in given.values() if t.is_floating_point()), torch.zeros(()))
+    results: list[tuple[Tensor, ...]] = []
+    for n, node in graph.items:
+        op = node.op
+        if isinstance(op, (Input, Parameter)):
+            results.append((given[op.key],))
+        elif isinstance(op, Constant):
+            results.append((torch.tensor(op.value, dtype=like.dtype, device=like.device),))
+        else:
+            made = op.reference(*(results[v.node][v.result] for v in graph.operands(n)))
+            results.append(made if isinstance(made, tuple) else (made,))
+    return [results[o.value.node][o.value.result] for o in graph.outputs]
