@@ -1,0 +1,42 @@
+"""netdsl: a neural net as a text that reads like the paper, compiled to an nn.Module.
+
+    model = netdsl.load("resnet", hyper={"depth": 101})
+    graph = netdsl.parse("lenet.net")                   # no torch
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from netdsl.errors import NetError
+
+if TYPE_CHECKING:
+    from netdsl.artifact import ArtifactError
+    from netdsl.compiler import load, loads
+    from netdsl.front import check, parse
+    from netdsl.module import NetModule
+
+try:
+    __version__ = version("netdsl")
+except PackageNotFoundError:  # a checkout that is not installed
+    __version__ = "0+checkout"
+
+# imported at first use, since `parse` and `check` must not wait for torch
+_WHERE = {
+    "ArtifactError": "netdsl.artifact",
+    "NetModule": "netdsl.module",
+    "check": "netdsl.front",
+    "load": "netdsl.compiler",
+    "loads": "netdsl.compiler",
+    "parse": "netdsl.front",
+}
+
+__all__ = ["ArtifactError", "NetError", "NetModule", "check", "load", "loads", "parse"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _WHERE:
+        raise AttributeError(f"module 'netdsl' has no attribute {name!r}")
+    return getattr(import_module(_WHERE[name]), name)

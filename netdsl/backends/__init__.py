@@ -1,0 +1,1 @@
+"""Backends: each answers, for an op and its types, with a kernel or `Decline`."""

@@ -1,0 +1,41 @@
+"""Kernels of the torch backend: an op's reference, or a faster ATen call where one is known."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from netdsl.backends.contract import Decline, Kernel
+from netdsl.fusions.region import Fused
+from netdsl.ir import Node
+from netdsl.lazy import torch
+from netdsl.op import Type
+from netdsl.plan import plan
+
+
+class TorchBackend:
+    """Every op by its reference; fused regions by a plan of their own, so that temporaries inside
+    them are written in place."""
+
+    name = "torch"
+
+    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+        self._dtype = dtype
+        self._device = device
+
+    def kernel(
+        self, node: Node, operands: tuple[Type, ...], used: tuple[bool, ...]
+    ) -> Kernel | Decline:
+        if isinstance(node.op, Fused):
+            return self._region(node.op, None)
+        return node.op.kernel(*used)
+
+    def inplace(self, node: Node, position: int) -> Kernel | Decline:
+        if isinstance(node.op, Fused):
+            return self._region(node.op, position)
+        return partial(node.op.inplace, position)
+
+    def _region(self, fused: Fused, owned: int | None) -> Kernel:
+        body = plan(fused.body, (self,), self._dtype, self._device, owned=owned)
+        if len(fused.body.outputs) == 1:
+            return lambda *tensors: body(tensors)[0]
+        return lambda *tensors: body(tensors)

@@ -1,0 +1,139 @@
+"""The compiler, as a table of contents: a text to a graph, a graph to a module, a module to a file.
+
+    model = load("resnet", hyper={"depth": 101})     # text -> syntax -> graph -> module
+    model.save("m.netc"); model = load("m.netc")    # module -> artefact -> module, in eval
+    print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from netdsl import artifact, front, passes, pipeline
+from netdsl.artifact import ArtifactError, Manifest
+from netdsl.errors import NetError, Source
+from netdsl.front import Sources
+from netdsl.ir import Graph
+from netdsl.modes import modal_paths
+from netdsl.module import NetModule
+from netdsl.parser import from_text
+from netdsl.sources import collect
+from netdsl.taps import tap
+from netdsl.weights import read_weights
+
+STAGES = ("elaborate", "specialise", "differentiate", *passes.NAMES)
+
+
+def load(
+    target: str | Path,
+    *,
+    hyper: Mapping[str, object] | None = None,
+    outputs: Sequence[str] | None = None,
+    backend: str = "auto",
+    weights: str | Path | None = None,
+    seed: int | None = None,
+) -> NetModule:
+    """A net as an nn.Module on the CPU.
+
+    target   a .net file, a shipped model's name, `F:Net`, or a .netc artefact (comes back in eval)
+    hyper    hyper-parameters by name
+    outputs  paths of stages to return instead of the net's own outputs
+    backend  "auto", or "reference": node by node with torch's autograd
+    weights  a safetensors or torch file of a state_dict
+    seed     of the initial weights (None: torch's generator as it stands)
+
+    Raises `NetError` for a mistake in the text, `ArtifactError` for a damaged artefact.
+    """
+    if Path(target).suffix == ".netc":
+        return _open(Path(target), backend)
+    sources, net = front.read(target)
+    return _module(sources, net, hyper, outputs, backend, weights, seed)
+
+
+def loads(
+    text: str,
+    *,
+    net: str | None = None,
+    hyper: Mapping[str, object] | None = None,
+    outputs: Sequence[str] | None = None,
+    backend: str = "auto",
+    seed: int | None = None,
+) -> NetModule:
+    """A net whose text is at hand; otherwise as `load`."""
+    name = "<text>"
+    sources = collect(from_text(text, name), name, None)
+    return _module(sources, net, hyper, outputs, backend, None, seed)
+
+
+def _module(
+    sources: Sources,
+    net: str | None,
+    hyper: Mapping[str, object] | None,
+    outputs: Sequence[str] | None,
+    backend: str,
+    weights: str | Path | None = None,
+    seed: int | None = None,
+) -> NetModule:
+    graph = front.build(sources, net, hyper)
+    if outputs is not None:
+        graph = tap(graph, outputs)
+    texts = {key: source.text for key, source in sources.files.items()}
+    manifest = Manifest(net, sources.root, texts, dict(hyper or {}), outputs)
+    if seed is not None:
+        torch.manual_seed(seed)
+    model = NetModule(graph, manifest, backend=backend)
+    if weights is not None:
+        model.load_state_dict(read_weights(weights))
+    return model
+
+
+def _open(path: Path, backend: str) -> NetModule:
+    """The module of an artefact: its text compiled again, names and shapes compared, then filled."""
+    opened = artifact.read(path)
+    said = opened.manifest
+    sources = Sources(said.root, {key: Source(key, text) for key, text in said.files.items()})
+    try:
+        model = _module(sources, said.net, said.hyper, said.outputs, backend)
+    except NetError as error:
+        raise ArtifactError(f"{path}: damaged, its text does not compile:\n{error}") from None
+    declared = {key: tuple(t.shape) for key, t in model.state_dict().items()}
+    if declared != {key: shape for key, (_, shape) in opened.specs.items()}:
+        raise ArtifactError(f"{path}: damaged: its tensors are not those of its text")
+    weights = opened.weights()
+    floats = {t.dtype for t in weights.values() if t.is_floating_point()}
+    if len(floats) == 1:
+        model.to(floats.pop())
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def dump(
+    graph: Graph,
+    after: str,
+    *,
+    training: Iterable[str] | None = None,
+    wanted: Iterable[str] | None = None,
+) -> str:
+    """The text of the graph after a stage: `elaborate`, `specialise`, `differentiate` or a pass.
+
+    By default of inference; of a training step (everything in training mode, every parameter's
+    gradient wanted) where `differentiate` is asked for.
+    """
+    if after not in STAGES:
+        raise ValueError(f"no stage is called {after!r}; there are {', '.join(STAGES)}")
+    step = after == "differentiate"
+    if training is None:
+        training = modal_paths(graph) if step else ()
+    if wanted is None:
+        wanted = [p.key for p in graph.parameters if not p.buffer] if step else ()
+    found: list[str] = []
+
+    def seen(name: str, stage: Graph) -> None:
+        if name.partition(":")[0] == after:
+            found.append(stage.text())
+
+    pipeline.lower(graph, training=tuple(training), wanted=tuple(wanted), seen=seen)
+    return "\n".join(found)

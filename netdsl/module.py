@@ -1,0 +1,228 @@
+"""The net as an nn.Module: parameters under the names of the text, forward through our plans."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import lru_cache, partial
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from netdsl import artifact
+from netdsl.artifact import Manifest
+from netdsl.folded import Folded
+from netdsl.interpreter import interpret
+from netdsl.ir import Graph, Input, Output
+from netdsl.layout import prefers_channels_last
+from netdsl.modes import SEED, modal_paths, specialise
+from netdsl.namespaces import Namespace, branches, check_branches, descend, grow, initialise
+from netdsl.op import Type
+from netdsl.pipeline import lower
+from netdsl.runtime import Program, register, run
+from netdsl.signature import bind
+from netdsl.sizes import names
+
+DTYPES = {torch.int64: "int", torch.bool: "bool"}
+SIZES_KEPT = 128
+
+
+class NetModule(Namespace):
+    """A compiled net. Called with the tensors of its signature, in order.
+
+    Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
+    eval), or a tuple of the taps asked for. Raises `NetError` where an input does not fit.
+
+    manifest  what the graph was made from, for `save` (None: a graph made by hand)
+    backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
+    off       names of passes to leave out
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        manifest: Manifest | None = None,
+        *,
+        backend: str = "auto",
+        off: Sequence[str] = (),
+    ) -> None:
+        super().__init__()
+        if backend not in ("auto", "reference"):
+            raise ValueError(f"backend is auto or reference, not {backend!r}")
+        self.graph = graph
+        self.manifest = manifest
+        self.backend = backend
+        self.off = tuple(off)
+        self._keys = tuple(op.key for op in (*graph.inputs, *graph.parameters))
+        self._size_names = _size_names(graph.inputs)
+        self._channels_last = prefers_channels_last(graph)
+        self._pack = _packer(graph)
+        self._modal_paths = modal_paths(graph)
+        self._places = grow(self, graph, self._modal_paths, self._channels_last)
+        self._place_of = dict(zip(self._keys[len(graph.inputs) :], self._places, strict=True))
+        self._modal = [descend(self, path) for path in self._modal_paths]
+        self._branches = branches(self)
+        self._drop_caches()
+        initialise(self._places, graph.parameters)
+
+    def forward(self, *inputs: Tensor) -> Any:
+        check_branches(self._branches)
+        sizes = self._sizes(inputs)
+        if self._channels_last:
+            inputs = tuple([_channels_last(x) for x in inputs])
+        pool = [*inputs, *[held[name] for held, name in self._places]]
+        training = tuple([module.training for module in self._modal])
+        if self.backend == "reference":
+            return self._interpret(pool, training)
+        wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
+        if True not in wanted:
+            wanted = ()
+        program = self._programs.get((training, wanted)) or self._program(training, wanted)
+        if program.seeded:
+            pool.append(_draw_seed())
+        if program.prelude_fetch:
+            pool += self._prelude(program, pool, training)
+        operands = [pool[i] for i in program.fetch]
+        return self._finish(program.outputs, run(program, operands, sizes))
+
+    def _sizes(self, inputs: Sequence[Tensor]) -> list[int]:
+        """The numbers of the signature's size names, in order; checks the inputs."""
+        seen = tuple([(x.shape, x.dtype) for x in inputs])
+        sizes = self._seen_sizes.get(seen)
+        if sizes is None:
+            if len(inputs) != len(self.graph.inputs):
+                expected = ", ".join(f"{op.key}: {op.type}" for op in self.graph.inputs)
+                raise TypeError(f"the net takes ({expected}), but {len(inputs)} tensors were given")
+            types = [Type(tuple(x.shape), DTYPES.get(x.dtype, "float")) for x in inputs]
+            bindings = bind(self.graph.inputs, types)
+            sizes = [bindings[name] for name in self._size_names]
+            if len(self._seen_sizes) >= SIZES_KEPT:
+                self._seen_sizes.clear()
+            self._seen_sizes[seen] = sizes
+        return sizes
+
+    def _program(self, training: tuple[bool, ...], wanted: tuple[bool, ...]) -> Program:
+        paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
+        keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
+        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}"
+
+        def make() -> Program:
+            lowered = lower(self.graph, training=paths, wanted=keys, off=self.off)
+            return Program(key, lowered, self._keys, self._size_names)
+
+        program = self._programs[training, wanted] = register(key, make)
+        return program
+
+    def _prelude(
+        self, program: Program, pool: Sequence[Tensor], training: tuple[bool, ...]
+    ) -> list[Tensor]:
+        """The folded weights: kept between calls in eval, made anew in training."""
+        sources = [pool[i] for i in program.prelude_fetch]
+        if True in training:
+            return program.prelude(sources)
+        folded = self._folded.get(program.key)
+        if folded is None or not folded.fresh(sources):
+            folded = self._folded[program.key] = Folded(sources, program.prelude(sources))
+        return folded.results
+
+    def _interpret(self, pool: Sequence[Tensor], training: tuple[bool, ...]) -> Any:
+        paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
+        graph = specialise(self.graph, paths)
+        given = dict(zip(self._keys, pool, strict=True))
+        if any(op.role == "seed" for op in graph.inputs):
+            given[SEED] = _draw_seed()
+        return self._finish(graph.outputs, interpret(graph, given))
+
+    def _finish(self, outputs: Sequence[Output], results: Sequence[Tensor]) -> Any:
+        """Write the buffers' new values back and pack the outputs."""
+        found = {}
+        buffers, values = [], []
+        for output, result in zip(outputs, results, strict=True):
+            if output.role == "update":
+                held, name = self._place_of[output.name]
+                buffers.append(held[name])
+                values.append(result)
+            elif output.role != "saved":
+                found[output.name] = result
+        if buffers:
+            with torch.no_grad():
+                torch._foreach_copy_(buffers, values)
+        return self._pack(found)
+
+    def save(self, path: str | Path, options: Mapping[str, object] | None = None) -> None:
+        """Write an artefact: source text, hyper-parameters and weights, as one .netc file."""
+        if self.manifest is None:
+            raise ValueError("this net was made from a graph by hand: it has no text to save")
+        manifest = replace(self.manifest, options=options or {})
+        artifact.write(Path(path), manifest, self.state_dict())
+
+    def train(self, mode: bool = True) -> NetModule:
+        self._folded.clear()
+        super().train(mode)
+        return self
+
+    def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> NetModule:
+        self._folded.clear()
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        return self
+
+    def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        self._folded.clear()
+        return super().load_state_dict(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in _CACHES}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._drop_caches()
+
+    def _drop_caches(self) -> None:
+        self._programs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Program] = {}
+        self._folded: dict[str, Folded] = {}
+        self._seen_sizes: dict[Any, list[int]] = {}
+
+    def extra_repr(self) -> str:
+        return ", ".join(f"{op.key}: {op.type}" for op in self.graph.inputs)
+
+
+_CACHES = ("_programs", "_folded", "_seen_sizes")
+
+
+def _draw_seed() -> Tensor:
+    return torch.randint(0, 2**63 - 1, ())
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last) if x.dim() == 4 else x
+
+
+def _size_names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    return tuple(sorted({name for op in inputs for size in op.type.shape for name in names(size)}))
+
+
+def _packer(graph: Graph) -> Callable[[Mapping[str, Tensor]], Any]:
+    """How the outputs by name become what a call returns."""
+    declared = tuple(o.name for o in graph.outputs)
+    if declared == ("return",):
+        return itemgetter("return")
+    if any(o.role == "tap" for o in graph.outputs):
+        return partial(_tuple, declared)
+    return partial(_named_tuple, graph.name, declared)
+
+
+def _tuple(declared: tuple[str, ...], found: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:
+    return tuple(found.get(name) for name in declared)
+
+
+def _named_tuple(net: str, declared: tuple[str, ...], found: Mapping[str, Tensor]) -> Any:
+    return _named_type(net, declared)(*_tuple(declared, found))
+
+
+@lru_cache
+def _named_type(net: str, declared: tuple[str, ...]) -> Any:
+    return namedtuple(net, declared, rename=True)  # noqa: PYI024 (its fields are the net's)
