@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import NetError
@@ -17,11 +16,6 @@ if TYPE_CHECKING:
     from netdsl.compiler import load, loads
     from netdsl.front import check, parse
     from netdsl.module import NetModule
-
-try:
-    __version__ = version("netdsl")
-except PackageNotFoundError:  # a checkout that is not installed
-    __version__ = "0+checkout"
 
 # imported at first use, since `parse` and `check` must not wait for torch
 _WHERE = {
@@ -37,6 +31,17 @@ __all__ = ["ArtifactError", "NetError", "NetModule", "check", "load", "loads", "
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return _version()
     if name not in _WHERE:
         raise AttributeError(f"module 'netdsl' has no attribute {name!r}")
     return getattr(import_module(_WHERE[name]), name)
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return version("netdsl")
+    except PackageNotFoundError:  # a checkout that is not installed
+        return "0+checkout"

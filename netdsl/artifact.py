@@ -17,14 +17,17 @@ from typing import Any, TypeAlias
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save_file
 from torch import Tensor
 
 from netdsl.files import replacing
+from netdsl.op import Type
 
 FORMAT = 1
 KEY = "netdsl"
-HEADER_LIMIT = 64 << 20
+HEADER_LIMIT = 32 << 20
+DEPTH_LIMIT = 8  # of values within values in the manifest
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -82,10 +85,15 @@ class Opened:
     hash: str
     specs: Mapping[str, Spec]
 
+    def types(self) -> dict[str, Type]:
+        """What a graph would call the tensors."""
+        kinds = {torch.int64: "int", torch.bool: "bool"}
+        return {k: Type(shape, kinds.get(d, "float")) for k, (d, shape) in self.specs.items()}
+
     def weights(self) -> dict[str, Tensor]:
-        """The tensors, their hash verified."""
+        """The tensors, their hash verified, in memory of their own: the file may change after."""
         try:
-            tensors = load_file(self.path)
+            tensors = tensors_of(self.path.read_bytes())
         except SafetensorError as error:
             raise ArtifactError(f"{self.path}: damaged: {error}") from None
         if _specs(tensors) != self.specs or _digest(self.manifest, tensors) != self.hash:
@@ -99,18 +107,68 @@ def read(path: Path) -> Opened:
     metadata = header.pop("__metadata__", None)
     if not isinstance(metadata, dict) or set(metadata) != {KEY}:
         raise ArtifactError(f"{path}: not an artefact of netdsl (a safetensors file of weights?)")
-    content = _strict(metadata[KEY].encode(), path)
-    version = content.pop("format", None)
-    if not isinstance(version, int) or version > FORMAT:
-        raise ArtifactError(
-            f"{path}: made by a newer netdsl (format {version}, this one reads up to {FORMAT})"
-        )
-    digest = content.pop("hash", "")
     try:
-        specs = {k: (DTYPES[v["dtype"]], tuple(v["shape"])) for k, v in header.items()}
-        return Opened(path, Manifest(**content), digest, specs)
-    except (KeyError, TypeError) as error:
-        raise ArtifactError(f"{path}: damaged: {error}") from None
+        content = _strict(str(metadata[KEY]).encode())
+        version = content.pop("format", None)
+        if type(version) is int and version > FORMAT:
+            raise ArtifactError(
+                f"{path}: made by a newer netdsl (format {version}, this one reads up to {FORMAT})"
+            )
+        _demand(version == FORMAT and type(version) is int, "`format` is no number of a format")
+        digest = content.pop("hash", None)
+        _demand(isinstance(digest, str), "`hash` is no text")
+        specs = {key: _spec(key, found) for key, found in header.items()}
+        return Opened(path, _manifest(content), digest, specs)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: damaged header: {error}") from None
+
+
+def _manifest(content: Mapping[str, Any]) -> Manifest:
+    """The manifest, every field of its type. Raises `ValueError`."""
+    found = set(content) ^ set(Manifest.__dataclass_fields__)
+    _demand(not found, f"`{min(found, default='')}` is missing or too much")
+    said = Manifest(**content)
+    _demand(said.net is None or isinstance(said.net, str), "`net` is no name")
+    _demand(_table_of(said.files, str), "`files` is no table of texts")
+    _demand(isinstance(said.root, str) and said.root in said.files, "`root` is none of the files")
+    _demand(said.outputs is None or _list_of(said.outputs, str), "`outputs` is no list of paths")
+    for name in ("hyper", "options", "choices"):
+        table = getattr(said, name)
+        _demand(isinstance(table, dict) and _shallow(table), f"`{name}` is no table of plain values")
+    _canonical(content).encode()
+    for text in (*said.files, *said.files.values(), *(said.outputs or ()), said.net or ""):
+        text.encode()  # half a surrogate pair is a ValueError too
+    return said
+
+
+def _spec(key: str, found: Any) -> Spec:
+    """Dtype and shape of a tensor. Raises `ValueError`."""
+    _demand(isinstance(found, dict), f"`{key}` is no tensor")
+    dtype, shape = found.get("dtype"), found.get("shape")
+    _demand(isinstance(dtype, str) and dtype in DTYPES, f"`{key}` has no dtype of ours")
+    _demand(_list_of(shape, int) and min(shape, default=0) >= 0, f"`{key}` has no shape")
+    return DTYPES[dtype], tuple(shape)
+
+
+def _demand(holds: bool, otherwise: str) -> None:
+    if not holds:
+        raise ValueError(otherwise)
+
+
+def _table_of(value: Any, kind: type) -> bool:
+    return isinstance(value, dict) and all(type(v) is kind for v in value.values())
+
+
+def _list_of(value: Any, kind: type) -> bool:
+    return isinstance(value, list) and all(type(v) is kind for v in value)
+
+
+def _shallow(value: Any, depth: int = DEPTH_LIMIT) -> bool:
+    """Whether the value nests no deeper than `depth`."""
+    if not isinstance(value, (dict, list)):
+        return True
+    inner = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_shallow(v, depth - 1) for v in inner)
 
 
 def _header(path: Path) -> dict[str, Any]:
@@ -119,23 +177,30 @@ def _header(path: Path) -> dict[str, Any]:
         length = int.from_bytes(file.read(8), "little")
         if size < 8 or length > min(HEADER_LIMIT, size - 8):
             raise ArtifactError(f"{path}: truncated, or not an artefact")
-        return _strict(file.read(length), path)
+        header = file.read(length)
+    try:
+        return _strict(header)
+    except ValueError as error:
+        raise ArtifactError(f"{path}: damaged header: {error}") from None
 
 
-def _strict(text: bytes, path: Path) -> dict[str, Any]:
+def _strict(text: bytes) -> dict[str, Any]:
+    """A JSON object in which no name stands twice. Raises `ValueError`."""
+
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
-        if len(found) != len(pairs):
-            raise ValueError("a name stands twice")
+        _demand(len(found) == len(pairs), "a name stands twice")
         return found
 
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is no number")
+
     try:
-        found = json.loads(text, object_pairs_hook=unique)
-    except (ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: damaged header: {error}") from None
-    if not isinstance(found, dict):
-        raise ArtifactError(f"{path}: damaged header")
-    return found
+        found = json.loads(text, object_pairs_hook=unique, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("it nests too deeply") from None
+    _demand(isinstance(found, dict), "no object")
+    return found  # type: ignore[no-any-return]
 
 
 def _canonical(content: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import torch
 
-from netdsl import artifact, front, passes, pipeline
+from netdsl import artifact, front, pipeline
 from netdsl.artifact import ArtifactError, Manifest
 from netdsl.errors import NetError, Source
 from netdsl.front import Sources
@@ -24,7 +24,7 @@ from netdsl.sources import collect
 from netdsl.taps import tap
 from netdsl.weights import read_weights
 
-STAGES = ("elaborate", "specialise", "differentiate", *passes.NAMES)
+STAGES = ("elaborate", "specialise", "differentiate", *pipeline.PASSES)
 
 
 def load(
@@ -96,18 +96,15 @@ def _open(path: Path, backend: str) -> NetModule:
     said = opened.manifest
     sources = Sources(said.root, {key: Source(key, text) for key, text in said.files.items()})
     try:
-        model = _module(sources, said.net, said.hyper, said.outputs, backend)
-    except NetError as error:
+        graph = front.build(sources, said.net, said.hyper)
+        if said.outputs is not None:
+            graph = tap(graph, said.outputs)
+    except (NetError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged, its text does not compile:\n{error}") from None
-    declared = {key: tuple(t.shape) for key, t in model.state_dict().items()}
-    if declared != {key: shape for key, (_, shape) in opened.specs.items()}:
+    declared = {p.key: p.type for p in graph.parameters}
+    if opened.types() != declared:
         raise ArtifactError(f"{path}: damaged: its tensors are not those of its text")
-    weights = opened.weights()
-    floats = {t.dtype for t in weights.values() if t.is_floating_point()}
-    if len(floats) == 1:
-        model.to(floats.pop())
-    model.load_state_dict(weights)
-    return model.eval()
+    return NetModule(graph, said, backend=backend, weights=opened.weights()).eval()
 
 
 def dump(

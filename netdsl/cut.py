@@ -1,16 +1,17 @@
 """Cutting a graph in two: forward from backward, folded weights from what runs at each call.
 
-Given   a graph and a set of nodes closed under operands
+Given   a graph and a set of early nodes
 Result  the early graph (those nodes; values that cross are outputs with role `saved`) and the late
-        graph (the rest; crossing values are inputs with role `saved`). Sources may be in both. A view
-        is made again rather than saved: no two saved tensors share memory.
+        graph (the rest; crossing values are inputs with role `saved`). Sources, and what follows from
+        constants alone, may be in both. A view is made again rather than saved: no two saved tensors
+        share memory.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
 
-from netdsl.ir import Graph, Input, Output, Source
+from netdsl.ir import Graph, Input, Output, Parameter, Source
 from netdsl.op import Value
 from netdsl.rewrite import dependent, reachable, rebuild
 
@@ -25,7 +26,8 @@ def forward_backward(joint: Graph) -> tuple[Graph, Graph]:
 def prelude_main(graph: Graph) -> tuple[Graph, Graph]:
     """An inference graph cut into what depends on parameters alone and the rest."""
     varying = dependent(graph, [n for n, _ in graph.sources(Input)])
-    return _cut(graph, set(range(len(graph))) - varying, (), graph.outputs)
+    folded = dependent(graph, [n for n, _ in graph.sources(Parameter)]) - varying
+    return _cut(graph, folded, (), graph.outputs)
 
 
 def _cut(

@@ -13,7 +13,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from netdsl.ir import Builder, Graph, Input, Node, Output, Parameter
-from netdsl.op import OPS, Type, Value, Values
+from netdsl.op import Type, Value, Values
+from netdsl.ops.arithmetic import Add
+from netdsl.ops.shape import Expand
 from netdsl.rewrite import dependent, rebuild
 
 PRIMARY = ("output", "train", "tap")
@@ -63,7 +65,7 @@ def _accumulate(
 
     def add(value: Value, gradient: Value) -> None:
         before = gradients.get(value)
-        gradients[value] = gradient if before is None else b(OPS["add"](), before, gradient)
+        gradients[value] = gradient if before is None else b(Add(), before, gradient)
 
     for out in graph.outputs:
         if out.role in PRIMARY and out.value.type.dtype == "float" and out.value.node in active:
@@ -84,4 +86,4 @@ def _accumulate(
 
 
 def _zeros(b: Builder, type: Type) -> Value:
-    return b(OPS["expand"](type.shape), b.constant(0.0))
+    return b(Expand(type.shape), b.constant(0.0))

@@ -14,6 +14,7 @@ from functools import cached_property
 
 LIMIT = 20
 MESSAGE_LIMIT = 2000
+STACK_LIMIT = 8
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,10 @@ class Diagnostic:
             lines += _excerpt(gutter, span, label, ":::")
         lines += [f"{gutter} = note: {note}" for note in self.notes]
         lines += [f"{gutter} = help: {help}" for help in self.helps]
-        lines += [f"{gutter} in {frame.name}, instantiated at {frame.span}" for frame in self.stack]
+        stack = [f"{gutter} in {f.name}, instantiated at {f.span}" for f in self.stack]
+        if len(stack) > STACK_LIMIT:
+            stack[STACK_LIMIT - 2 : -1] = [f"{gutter} … {len(stack) - STACK_LIMIT + 1} more"]
+        lines += stack
         return _printable("\n".join(lines))
 
     def as_json(self) -> dict[str, object]:

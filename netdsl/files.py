@@ -11,9 +11,15 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; on leaving it is synced to disk and takes the name."""
+    """A temporary path beside `path`; on leaving it is synced to disk and takes the name.
+
+    Raises `OSError` that names `path` where its folder is missing or cannot be written to.
+    """
     path = Path(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except OSError as error:  # of the file that was asked for, not of the temporary one
+        raise OSError(error.errno, error.strerror, str(path)) from None
     os.close(handle)
     temporary = Path(name)
     try:

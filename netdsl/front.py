@@ -1,7 +1,7 @@
 """The front half, as a table of contents: a target to its sources, its syntax, its graph.
 
-    graph = parse("resnet", {"depth": 101})     # a shipped model, a file, or F:Net
-    check("skip.net")                           # every finding about every net of the file
+graph = parse("resnet", {"depth": 101})     # a shipped model, a file, or F:Net
+check("skip.net")                           # every finding about every net of the file
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netdsl.elaborate import NODES, Program, elaborate
+from netdsl.elaborate import Program, elaborate
 from netdsl.elaborate import nets as blocks
+from netdsl.elaborate.scope import NODES
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.values import Block, show
 from netdsl.errors import LIMIT, Diagnostic, Diagnostics, NetError

@@ -214,7 +214,7 @@ class Builder:
         self.graph.add_node(n, node=node)
         for position, v in enumerate(operands):
             self.graph.add_edge(v.node, n, key=(v.result, position))
-        return tuple(Value(n, i, t) for i, t in enumerate(node.types))
+        return tuple([Value(n, i, t) for i, t in enumerate(node.types)])
 
     def constant(self, number: float) -> Value:
         value = self._constants.get(number)
@@ -224,7 +224,7 @@ class Builder:
         return value
 
     def layer(self, op: Op, *tensors: Value) -> tuple[Value, ...]:
-        """A layer with its parameters, under the current path; those a path has already are shared."""
+        """A layer with its parameters, under the current path; those that exist are shared."""
         types = op.infer(*(v.type for v in tensors))
         owned = [self.parameter(p) for p in op.params(*(v.type for v in tensors))]
         return self.append(Node(op, _tuple(types), self.path, self.span), *tensors, *owned)
@@ -234,12 +234,15 @@ class Builder:
         key = f"{self.path}.{p.name}" if self.path else p.name
         value = self._owned.get(key)
         if value is None:
-            value = self(Parameter(Type(p.shape, p.dtype), key, p.init, p.buffer))
+            type = Type(p.shape, p.dtype)
+            op = Parameter(type, key, p.init, p.buffer)
+            (value,) = self.append(Node(op, (type,), self.path, self.span))
             self._owned[key] = value
         elif value.type != Type(p.shape, p.dtype):
+            here = Type(p.shape, p.dtype)
             raise Problem(
                 "N205",
-                f"the shared parameter `{key}` is {value.type} and would be {Type(p.shape, p.dtype)}",
+                f"the shared parameter `{key}` is {value.type} and would be {here} here",
                 helps=("every use of a shared `layer` must bring the same number of features",),
             )
         return value

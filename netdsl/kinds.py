@@ -55,9 +55,7 @@ class Kind:
                 f"`{name}` must be a number at compile time, but {value} is a size of the input",
                 helps=(f"write the size in the signature as a number, or make `{name}` a number",),
             )
-        return Problem(
-            "N106", f"`{name}` {rule}, not {self.show(value)}", label=f"expected: {rule}"
-        )
+        return Problem("N106", f"`{name}` {rule}, not {self.show(value)}")
 
 
 def _whole(value: Any) -> bool:
@@ -206,17 +204,22 @@ class Axis(Kind):
 
 @dataclass(frozen=True)
 class Axes(Kind):
-    """One axis number or a list of different ones; the op checks them against the rank."""
+    """One axis number or a list of different ones; the op checks them against the rank.
+
+    The list may be `empty` where they are the axes of a tensor that may have none.
+    """
+
+    empty: bool = False
 
     def accept(self, value: Any, name: str, owner: Any) -> tuple[int, ...]:
         axes = tuple(value) if isinstance(value, (tuple, list)) else (value,)
         good = all(_whole(axis) and -8 <= axis < 8 for axis in axes)
-        if not good or not axes or len(set(axes)) < len(axes):
+        if not good or not (axes or self.empty) or len(set(axes)) < len(axes):
             raise self.refuse(name, value, "is an axis number or a list of them")
         return axes
 
     def show(self, value: Any) -> str:
-        if isinstance(value, tuple) and len(value) > 1:
+        if isinstance(value, tuple) and len(value) != 1:
             return f"[{', '.join(map(str, value))}]"
         return super().show(value)
 

@@ -6,12 +6,13 @@ from collections import namedtuple
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from netdsl import artifact
 from netdsl.artifact import Manifest
@@ -20,14 +21,24 @@ from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
 from netdsl.layout import prefers_channels_last
 from netdsl.modes import SEED, modal_paths, specialise
-from netdsl.namespaces import Namespace, branches, check_branches, descend, grow, initialise
-from netdsl.op import Type
+from netdsl.namespaces import (
+    Branch,
+    Namespace,
+    Place,
+    adopt,
+    branches,
+    check_branches,
+    descend,
+    grow,
+    hooks,
+    initialise,
+)
 from netdsl.pipeline import lower
+from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
-from netdsl.signature import bind
+from netdsl.signature import autocasts, bind
 from netdsl.sizes import names
 
-DTYPES = {torch.int64: "int", torch.bool: "bool"}
 SIZES_KEPT = 128
 
 
@@ -35,11 +46,13 @@ class NetModule(Namespace):
     """A compiled net. Called with the tensors of its signature, in order.
 
     Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
-    eval), or a tuple of the taps asked for. Raises `NetError` where an input does not fit.
+    eval), or a tuple of the taps asked for. Raises `NetError` where an input does not fit. Under
+    torch.autocast it runs node by node, as the reference does: what autocast lowers there is lowered.
 
     manifest  what the graph was made from, for `save` (None: a graph made by hand)
     backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
     off       names of passes to leave out
+    weights   all parameters and buffers by name, copied (None: drawn as the text says)
     """
 
     def __init__(
@@ -49,6 +62,7 @@ class NetModule(Namespace):
         *,
         backend: str = "auto",
         off: Sequence[str] = (),
+        weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         if backend not in ("auto", "reference"):
@@ -62,22 +76,42 @@ class NetModule(Namespace):
         self._channels_last = prefers_channels_last(graph)
         self._pack = _packer(graph)
         self._modal_paths = modal_paths(graph)
-        self._places = grow(self, graph, self._modal_paths, self._channels_last)
-        self._place_of = dict(zip(self._keys[len(graph.inputs) :], self._places, strict=True))
-        self._modal = [descend(self, path) for path in self._modal_paths]
-        self._branches = branches(self)
-        self._drop_caches()
-        initialise(self._places, graph.parameters)
+        self._programs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Program] = {}
+        self._folded: dict[str, Folded] = {}
+        self._seen_sizes: dict[Any, list[int]] = {}
+        self._places: list[Place] = []
+        self._place_of: dict[str, Place] = {}
+        self._floats: list[Place] = []  # the first of a floating parameter
+        self._modal: list[nn.Module] = []
+        self._branches: list[Branch] = []
+        self._hooks: list[dict[int, Any]] = []
+        self._grow()
+        if weights is None:
+            initialise(self._places, graph.parameters)
+        else:
+            adopt(self._places, graph.parameters, weights)
+
+    def _grow(self) -> None:
+        """Children and parameters. From here on no attribute is assigned: a child may have its name."""
+        parameters = self.graph.parameters
+        places = grow(self, self.graph, self._modal_paths, self._channels_last)
+        self._places.extend(places)
+        self._place_of.update(zip((op.key for op in parameters), places, strict=True))
+        floats = (i for i, op in enumerate(parameters) if op.type.dtype == "float")
+        self._floats.extend(places[i] for i in islice(floats, 1))
+        self._modal.extend(descend(self, path) for path in self._modal_paths)
+        self._branches.extend(branches(self))
+        self._hooks.extend(hooks(self._branches))
 
     def forward(self, *inputs: Tensor) -> Any:
-        check_branches(self._branches)
+        check_branches(self._branches, self._hooks)
         sizes = self._sizes(inputs)
         if self._channels_last:
             inputs = tuple([_channels_last(x) for x in inputs])
-        pool = [*inputs, *[held[name] for held, name in self._places]]
+        pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
-        if self.backend == "reference":
-            return self._interpret(pool, training)
+        if self.backend == "reference" or autocasts(pool[0]):
+            return self._interpret(pool, training, sizes)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
@@ -87,22 +121,31 @@ class NetModule(Namespace):
         if program.prelude_fetch:
             pool += self._prelude(program, pool, training)
         operands = [pool[i] for i in program.fetch]
-        return self._finish(program.outputs, run(program, operands, sizes))
+        results = run(program, operands, sizes)
+        return self._finish(program.outputs[: program.visible], results)
+
+    def _parameters_and_buffers(self) -> list[Tensor]:
+        try:
+            return [held[name] for held, name in self._places]
+        except KeyError:
+            missing = [k for k, (held, name) in self._place_of.items() if name not in held]
+            raise RuntimeError(
+                f"`{missing[0]}` was removed or parametrised, but a compiled net reads its parameters "
+                "where the .net file puts them"
+            ) from None
 
     def _sizes(self, inputs: Sequence[Tensor]) -> list[int]:
         """The numbers of the signature's size names, in order; checks the inputs."""
-        seen = tuple([(x.shape, x.dtype) for x in inputs])
-        sizes = self._seen_sizes.get(seen)
-        if sizes is None:
-            if len(inputs) != len(self.graph.inputs):
-                expected = ", ".join(f"{op.key}: {op.type}" for op in self.graph.inputs)
-                raise TypeError(f"the net takes ({expected}), but {len(inputs)} tensors were given")
-            types = [Type(tuple(x.shape), DTYPES.get(x.dtype, "float")) for x in inputs]
-            bindings = bind(self.graph.inputs, types)
-            sizes = [bindings[name] for name in self._size_names]
-            if len(self._seen_sizes) >= SIZES_KEPT:
-                self._seen_sizes.clear()
-            self._seen_sizes[seen] = sizes
+        owned = [held[name] for held, name in self._floats if name in held]
+        try:
+            mixed = autocasts(inputs[0])
+            seen = (mixed, *[(t.shape, t.dtype, t.device) for t in (*owned, *inputs)])
+            return self._seen_sizes[seen]
+        except (AttributeError, IndexError, KeyError):
+            bindings = bind(self.graph.inputs, inputs, owned[0] if owned else None)
+        if len(self._seen_sizes) >= SIZES_KEPT:
+            self._seen_sizes.clear()
+        sizes = self._seen_sizes[seen] = [bindings[name] for name in self._size_names]
         return sizes
 
     def _program(self, training: tuple[bool, ...], wanted: tuple[bool, ...]) -> Program:
@@ -129,10 +172,16 @@ class NetModule(Namespace):
             folded = self._folded[program.key] = Folded(sources, program.prelude(sources))
         return folded.results
 
-    def _interpret(self, pool: Sequence[Tensor], training: tuple[bool, ...]) -> Any:
+    def _interpret(
+        self, pool: Sequence[Tensor], training: tuple[bool, ...], sizes: Sequence[int]
+    ) -> Any:
         paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
-        graph = specialise(self.graph, paths)
+        bindings = dict(zip(self._size_names, sizes, strict=True))
+        graph = with_sizes(specialise(self.graph, paths), bindings)
         given = dict(zip(self._keys, pool, strict=True))
+        for held, name in self._floats:  # under autocast an input may have another dtype
+            dtype = held[name].dtype
+            given |= {op.key: given[op.key].to(dtype) for op in self.graph.inputs if op.type.dtype == "float"}
         if any(op.role == "seed" for op in graph.inputs):
             given[SEED] = _draw_seed()
         return self._finish(graph.outputs, interpret(graph, given))
@@ -175,16 +224,7 @@ class NetModule(Namespace):
         return super().load_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {k: v for k, v in self.__dict__.items() if k not in _CACHES}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._drop_caches()
-
-    def _drop_caches(self) -> None:
-        self._programs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Program] = {}
-        self._folded: dict[str, Folded] = {}
-        self._seen_sizes: dict[Any, list[int]] = {}
+        return {k: {} if k in _CACHES else v for k, v in self.__dict__.items()}
 
     def extra_repr(self) -> str:
         return ", ".join(f"{op.key}: {op.type}" for op in self.graph.inputs)

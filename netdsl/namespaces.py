@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Self, TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,8 @@ from netdsl.ir import Graph, Parameter
 
 # the owner's dict of parameters or buffers, and the name there
 Place: TypeAlias = tuple[dict[str, Any], str]
-# the parent's children, the name there, and the child that was grown
-Branch: TypeAlias = tuple[dict[str, Any], str, nn.Module]
+# the path of a child, its parent's children, its name there, and the child that was grown
+Branch: TypeAlias = tuple[str, dict[str, Any], str, nn.Module]
 
 
 class Namespace(nn.Module):
@@ -22,6 +22,13 @@ class Namespace(nn.Module):
 
     def forward(self, *_: Any) -> Any:
         raise RuntimeError("a part of a net is not called on its own; ask for its path by `outputs=`")
+
+    def train(self, mode: bool = True) -> Self:
+        """As of any module, where a child is called `training` too."""
+        self.__dict__["training"] = mode
+        for child in self.children():
+            child.train(mode)
+        return self
 
 
 def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: bool) -> list[Place]:
@@ -31,9 +38,12 @@ def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: boo
     for op in graph.parameters:
         path, _, name = op.key.rpartition(".")
         owner = descend(root, path)
-        tensor = torch.empty(op.type.shape, dtype=_DTYPES[op.type.dtype])  # type: ignore[arg-type]
-        if channels_last and tensor.dim() == 4:
-            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        images = channels_last and op.type.rank == 4
+        tensor = torch.empty(
+            op.type.shape,  # type: ignore[arg-type]
+            dtype=_DTYPES[op.type.dtype],
+            memory_format=torch.channels_last if images else torch.contiguous_format,
+        )
         held: dict[str, Any] = owner._buffers if op.buffer else owner._parameters
         held[name] = tensor if op.buffer else nn.Parameter(tensor)
         places.append((held, name))
@@ -55,26 +65,45 @@ def descend(root: nn.Module, path: str) -> nn.Module:
 def branches(root: nn.Module) -> list[Branch]:
     """Every parent and child of the tree as it was grown."""
     return [
-        (parent._modules, name, child)
-        for parent in root.modules()
+        (f"{path}.{name}" if path else name, parent._modules, name, child)
+        for path, parent in root.named_modules()
         for name, child in parent._modules.items()
         if child is not None
     ]
 
 
-def check_branches(grown: Iterable[Branch]) -> None:
+def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
+    """The children's dicts of hooks; empty ones as long as nobody registers any."""
+    return [
+        found
+        for *_, child in grown
+        for found in (
+            child._forward_hooks,
+            child._forward_pre_hooks,
+            child._backward_hooks,
+            child._backward_pre_hooks,
+        )
+    ]
+
+
+def check_branches(grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]) -> None:
     """Refuse, rather than ignore, a child that was replaced or that has a hook."""
-    for children, name, child in grown:
-        if (
-            children.get(name) is not child
-            or child._forward_hooks
-            or child._forward_pre_hooks
-            or child._backward_hooks
-        ):
-            raise RuntimeError(
-                f"the child `{name}` was replaced or has a hook, but a compiled net does not call its "
-                "children; change the .net file, or ask for the stage by `outputs=`"
-            )
+    for path, children, name, child in grown:
+        if children.get(name) is not child:
+            raise _uncalled(path, "was replaced")
+        if "forward" in child.__dict__:
+            raise _uncalled(path, "has a `forward` of its own")
+    if any(hooked):
+        for path, *_, child in grown:
+            if any(hooks([("", {}, "", child)])):
+                raise _uncalled(path, "has a hook")
+
+
+def _uncalled(path: str, why: str) -> RuntimeError:
+    return RuntimeError(
+        f"`{path}` {why}, but a compiled net does not call its children: change the .net file, or ask "
+        "for the stage by `outputs=`"
+    )
 
 
 @torch.no_grad()
@@ -84,11 +113,26 @@ def initialise(places: Iterable[Place], parameters: Iterable[Parameter]) -> None
         fill(held[name], op.init)
 
 
+def adopt(
+    places: Iterable[Place], parameters: Iterable[Parameter], weights: Mapping[str, Tensor]
+) -> None:
+    """Copies of given numbers, in their dtype and the layout that was grown."""
+    for (held, name), op in zip(places, parameters, strict=True):
+        given = weights[op.key]
+        copied = torch.empty_like(held[name], dtype=given.dtype, requires_grad=False).copy_(given)
+        held[name] = copied if op.buffer else nn.Parameter(copied)
+
+
 def fill(tensor: Tensor, init: Init) -> None:
-    """Draw a tensor from its initial distribution."""
-    _FILLS[init.name](tensor, *init.arguments)
+    """Draw a tensor from its initial distribution, in the order of its axes whatever its layout: a
+    seed gives the numbers that it gives torch.nn."""
+    drawn = tensor if tensor.is_contiguous() else torch.empty_like(tensor, memory_format=_ROWS)
+    _FILLS[init.name](drawn, *init.arguments)
+    if drawn is not tensor:
+        tensor.copy_(drawn)
 
 
+_ROWS = torch.contiguous_format
 _DTYPES = {"float": None, "int": torch.int64, "bool": torch.bool}
 _FILLS: dict[str, Callable[..., object]] = {
     "constant": lambda t, value: t.fill_(value),

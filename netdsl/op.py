@@ -112,7 +112,7 @@ class Example:
     domain: tuple[float, float] = (-2.0, 2.0)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Specialised:
     """A modal layer in one mode: its results, and the new values of its buffers by name."""
 
@@ -140,6 +140,7 @@ class Op:
     exact      moves or selects numbers, so any backend gives the same bits
     view       the result may share memory with operand 0
     overwrites operands whose memory the result may take (`inplace` does it)
+    neutral    (position, number): with that number there, the result is the other operand, bit for bit
     modal      depends on training or eval: `specialise` replaces it before anything runs
     random     a modal layer that draws numbers in training: `specialise` is given a seed
     """
@@ -154,6 +155,7 @@ class Op:
     exact: ClassVar[bool] = False
     view: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
+    neutral: ClassVar[tuple[tuple[int, float], ...]] = ()
     modal: ClassVar[bool] = False
     random: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
@@ -207,9 +209,9 @@ class Op:
         """
         raise NotImplementedError(self.name)
 
-    def kernel(self, *used: bool) -> Callable[..., Any]:
-        """`reference` with everything decided that the tensors do not decide; a result that is not
-        `used` may be None."""
+    def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
+        """`reference` with all decided that the operands' concrete types decide; a result that is
+        not `used` may be None."""
         return self.reference
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:

@@ -1,17 +1,47 @@
-"""From a layer graph to what runs: mode, gradient, passes, cut, fusion, in that order."""
+"""From a layer graph to what runs: mode, gradient, passes, cut, fusion, in that order.
+
+The passes are one ordered table: `CLEAN` runs on the whole graph, `FUSE` on each part after the cut.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import TypeAlias
 
-from netdsl import passes
 from netdsl.cut import forward_backward, prelude_main
 from netdsl.differentiate import differentiate
+from netdsl.fusions.pointwise import fuse_pointwise
 from netdsl.ir import Builder, Graph
 from netdsl.modes import specialise
-from netdsl.passes import CLEAN, FUSE, Seen
+from netdsl.passes.cse import share_equal
+from netdsl.passes.fold_bn import fold_bn
+from netdsl.passes.fold_constants import fold_constants
+from netdsl.passes.unused import drop_unused
 
+Pass: TypeAlias = Callable[[Graph], Graph]
+Seen: TypeAlias = Callable[[str, Graph], None]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A row of the pipeline: `inference` passes run only where no gradient is wanted."""
+
+    run: Pass
+    doc: str
+    inference: bool = False
+
+
+CLEAN: dict[str, Entry] = {
+    "drop-unused": Entry(drop_unused, "nodes that no output depends on are dropped"),
+    "fold-constants": Entry(fold_constants, "arithmetic on constants is done; x * 1 is x"),
+    "cse": Entry(share_equal, "equal ops on equal operands are computed once"),
+    "fold-bn": Entry(fold_bn, "bn in eval moves into the weights before it", inference=True),
+}
+FUSE: dict[str, Entry] = {
+    "fuse-pointwise": Entry(fuse_pointwise, "chains of pointwise ops become one region"),
+}
+PASSES = {**CLEAN, **FUSE}
 
 NOTHING = Builder("prelude").build(())
 
@@ -22,12 +52,12 @@ class Lowered:
 
     prelude    what depends on parameters alone (folded weights); its outputs are saved
     forward    inputs, parameters and the prelude's saved -> outputs, updates, saved
-    backward   sources, saved and cotangents -> gradients; None where none is wanted
+    backward   sources, saved and cotangents -> gradients; no outputs where there are none
     """
 
     prelude: Graph
     forward: Graph
-    backward: Graph | None
+    backward: Graph
 
 
 def lower(
@@ -53,15 +83,32 @@ def lower(
 
     def fused(part: str, stage: Graph) -> Graph:
         named = (lambda name, g: tell(f"{name}:{part}", g)) if seen else None
-        return passes.run(FUSE, stage, gradients=bool(wanted), off=off, seen=named)
+        return _run(FUSE, stage, gradients=bool(wanted), off=off, seen=named)
 
     moded = tell("specialise", specialise(tell("elaborate", graph), training))
     if wanted:
         joint = tell("differentiate", differentiate(moded, wanted))
-        joint = passes.run(CLEAN, joint, gradients=True, off=off, seen=seen)
+        joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)
         forward, backward = forward_backward(joint)
         return Lowered(NOTHING, fused("forward", forward), fused("backward", backward))
-    clean = passes.run(CLEAN, moded, gradients=False, off=off, seen=seen)
+    clean = _run(CLEAN, moded, gradients=False, off=off, seen=seen)
     prelude, main = prelude_main(clean)
-    return Lowered(prelude, fused("forward", main), None)
+    return Lowered(prelude, fused("forward", main), NOTHING)
 
+
+def _run(
+    table: dict[str, Entry],
+    graph: Graph,
+    *,
+    gradients: bool,
+    off: Collection[str] = (),
+    seen: Seen | None = None,
+) -> Graph:
+    """The graph after every pass of the table; `seen` is told each stage by the pass's name."""
+    for name, entry in table.items():
+        if name in off or (entry.inference and gradients):
+            continue
+        graph = entry.run(graph)
+        if seen:
+            seen(name, graph)
+    return graph

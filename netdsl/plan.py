@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from netdsl.backends.contract import Backend, Decline, Kernel
+from netdsl.backend import Backend, Decline, Kernel
 from netdsl.ir import Constant, Graph, Source
 from netdsl.lazy import torch
 from netdsl.liveness import Liveness, liveness, overwritable, size_of
@@ -51,11 +51,8 @@ class Plan:
     peak: int
 
     @cached_property
-    def _code(self) -> tuple[tuple[Kernel, tuple[int, ...], int | tuple[int, ...], tuple[int, ...]], ...]:
-        return tuple(
-            (s.kernel, s.operands, s.results[0] if len(s.results) == 1 else s.results, s.frees)
-            for s in self.steps
-        )
+    def _code(self) -> tuple[tuple[Kernel, tuple[int, ...], tuple[int, ...], tuple[int, ...]], ...]:
+        return tuple((s.kernel, s.operands, s.results, s.frees) for s in self.steps)
 
     @cached_property
     def _slots(self) -> int:
@@ -67,11 +64,11 @@ class Plan:
         slots += [None] * (self._slots - len(slots))  # type: ignore[list-item]
         for kernel, operands, results, frees in self._code:
             made = kernel(*[slots[i] for i in operands])
-            if results.__class__ is int:
-                slots[results] = made
-            else:
-                for i, tensor in zip(results, made, strict=True):  # type: ignore[arg-type]
+            if made.__class__ is tuple:
+                for i, tensor in zip(results, made, strict=True):
                     slots[i] = tensor
+            else:
+                slots[results[0]] = made
             for i in frees:
                 slots[i] = None  # type: ignore[call-overload]
         found = [slots[i] for i in self.outputs]

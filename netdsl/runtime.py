@@ -7,6 +7,7 @@ process-wide registry; what backward needs are further outputs of forward.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from netdsl.op import Type
 from netdsl.pipeline import Lowered
 from netdsl.plan import Plan, plan
 from netdsl.rewrite import with_sizes
+from netdsl.signature import autocasts
 from netdsl.sizes import evaluate
 
 PLANS_KEPT = 32  # per program; beyond that the oldest is dropped, and planned again when needed
@@ -37,6 +39,8 @@ class Program:
                           "results" or the "cotangents", and the position there
     gradients             of each operand of forward, the position of its gradient in backward's
                           results
+    visible               how many results leave the operator; the saved ones come after them
+    silent                positions of the visible results that no gradient comes through
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Program:
         self.lowered = lowered
         self.size_names = size_names
         self.outputs = lowered.forward.outputs
-        self.silent = [i for i, o in enumerate(self.outputs) if o.role in ("update", "saved")]
+        self.visible = sum(o.role != "saved" for o in self.outputs)
         self.seeded = any(_role(op) == "seed" for op in given(lowered.forward))
         pool = {key: i for i, key in enumerate([*keys, *([SEED] if self.seeded else ())])}
         saved = len(pool)
@@ -56,8 +60,7 @@ class Program:
         )
         self.prelude_fetch = tuple(pool[op.key] for op in given(lowered.prelude))
         self._plans: dict[tuple[Any, ...], Plan] = {}
-        if lowered.backward:
-            self._link(lowered.forward, lowered.backward)
+        self._link(lowered.forward, lowered.backward)
 
     def _link(self, forward: Graph, backward: Graph) -> None:
         operands = {op.key: i for i, op in enumerate(given(forward))}
@@ -72,6 +75,8 @@ class Program:
         )
         positions = {o.name: i for i, o in enumerate(backward.outputs)}
         self.gradients = tuple(positions.get(op.key) for op in given(forward))
+        loud = {i for where, i in self.backward_operands if where == "cotangents"}
+        self.silent = [i for i in range(self.visible) if i not in loud]
 
     def forward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Results in the order of the forward graph's outputs."""
@@ -83,8 +88,9 @@ class Program:
 
     def backward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Gradients in the order of the backward graph's outputs."""
-        assert self.lowered.backward is not None
-        return self._plan("backward", self.lowered.backward, sizes, tensors)(tensors)
+        like = _like(tensors)
+        with torch.autocast(like.device.type, enabled=False) if autocasts(like) else nullcontext():
+            return self._plan("backward", self.lowered.backward, sizes, tensors)(tensors)
 
     def _plan(
         self, part: str, graph: Graph, sizes: Sequence[int], tensors: Sequence[Tensor]
@@ -145,7 +151,6 @@ def _(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]
 @backward.register_fake
 def _(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
     program = PROGRAMS[key]
-    assert program.lowered.backward is not None
     return _fake(program.lowered.backward, program, tensors, sizes)
 
 
@@ -169,23 +174,25 @@ def _save(ctx: Any, operands: Sequence[Tensor], results: Sequence[Tensor], key: 
     ctx.save_for_backward(
         *[lists[where][i] for where, i in program.backward_operands if where != "cotangents"]
     )
-    ctx.mark_non_differentiable(*[results[i] for i in program.silent])
     ctx.set_materialize_grads(False)
-    ctx.likes = [(t.shape, t.dtype, t.device) for t in results]
     ctx.key = key
 
 
 def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
     """The operands of backward, in order; an output without a cotangent has zeros."""
+    program = PROGRAMS[ctx.key]
     saved = iter(ctx.saved_tensors)
-    found = []
-    for where, i in PROGRAMS[ctx.key].backward_operands:
-        tensor = cotangents[i] if where == "cotangents" else next(saved)
-        if tensor is None:
-            shape, dtype, device = ctx.likes[i]
-            tensor = torch.zeros(shape, dtype=dtype, device=device)
-        found.append(tensor)
-    return found
+    found = [
+        cotangents[i] if where == "cotangents" else next(saved)
+        for where, i in program.backward_operands
+    ]
+    if any(tensor is None for tensor in found):
+        like = next(t for t in cotangents if t is not None)
+        bindings = dict(zip(program.size_names, ctx.sizes, strict=True))
+        for position, (_, i) in enumerate(program.backward_operands):
+            if found[position] is None:
+                found[position] = _empty(program.outputs[i].value.type, bindings, like).zero_()
+    return found  # type: ignore[return-value]
 
 
 class Differentiable(torch.autograd.Function):
@@ -193,14 +200,20 @@ class Differentiable(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, key: str, sizes: Sequence[int], *operands: Tensor) -> tuple[Tensor, ...]:
-        results = PROGRAMS[key].forward(operands, sizes)
+        program = PROGRAMS[key]
+        results = program.forward(operands, sizes)
         _save(ctx, operands, results, key)
         ctx.sizes = sizes
-        return tuple(results)
+        ctx.mark_non_differentiable(*[results[i] for i in program.silent])
+        return tuple(results[: program.visible])
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "a compiled net's gradient has no gradient of its own (create_graph=True): use "
+                'netdsl.load(…, backend="reference") for second derivatives'
+            )
         program = PROGRAMS[ctx.key]
         found = program.backward(_gathered(ctx, cotangents), ctx.sizes)
         return None, None, *[None if i is None else found[i] for i in program.gradients]
@@ -209,6 +222,8 @@ class Differentiable(torch.autograd.Function):
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     operands, ctx.sizes, key = inputs
     _save(ctx, operands, output, key)
+    program = PROGRAMS[key]
+    ctx.mark_non_differentiable(*[output[i] for i in program.silent], *output[program.visible :])
 
 
 def _backward(ctx: Any, cotangents: list[Tensor | None]) -> tuple[Any, ...]:
@@ -223,7 +238,8 @@ def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[
     """The results of a program: through the operator where something traces, tied for autograd where
     a gradient is wanted, else straight through the plan."""
     if torch.compiler.is_compiling():
-        return forward(operands, sizes, program.key)
-    if program.lowered.backward:
+        return forward(operands, sizes, program.key)[: program.visible]
+    if program.lowered.backward.outputs:
         return Differentiable.apply(program.key, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
-    return program.forward(operands, sizes)
+    with torch.no_grad():  # a parameter without a path to an output may want a gradient
+        return program.forward(operands, sizes)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import lru_cache
+
 from netdsl.errors import Problem
 from netdsl.op import Type, rank_problem
 from netdsl.sizes import Poly, Size, ceildiv, least
@@ -28,6 +31,15 @@ def checked_axis(name: str, axis: int, x: Type) -> int:
     if not -x.rank <= axis < x.rank:
         raise Problem("N201", f"`{name}` along axis {axis}, but {x} has {x.rank} axes")
     return axis % x.rank
+
+
+def checked_axes(name: str, axes: Iterable[int], x: Type) -> tuple[int, ...]:
+    """The axes counted from the front, in their order; N201 where two of them are one."""
+    found = tuple(checked_axis(name, axis, x) for axis in axes)
+    for i, axis in enumerate(found):
+        if axis in found[:i]:
+            raise Problem("N201", f"`{name}` names axis {axis} of {x} twice")
+    return found
 
 
 def checked_float(name: str, *operands: Type) -> None:
@@ -62,6 +74,7 @@ def implied_axis(name: str, axis: int | None, x: Type) -> int:
     )
 
 
+@lru_cache(maxsize=4096)
 def window(
     name: str,
     axis: str,
@@ -75,11 +88,12 @@ def window(
     """How many windows of k fit: floor((n + pad - dilation (k-1) - 1) / stride) + 1.
 
     `ceil` is torch's rule: round up, but the last window must start inside the input or its padding
-    before it. N207 where the window is larger than the padded input.
+    before it. N207 where no window fits: it is larger than the padded input.
     """
     span = dilation * (k - 1) + 1
     room = n + (pad[0] + pad[1] - span)
-    if not isinstance(room, Poly) and room < 0:
+    last = ceildiv(room, stride) if ceil else room
+    if not isinstance(last, Poly) and last < 0:
         raise Problem(
             "N207",
             f"the window of `{name}` is larger than its input",
@@ -88,6 +102,6 @@ def window(
         )
     if not ceil:
         return room // stride + 1
-    rounded = ceildiv(room, stride) + 1
+    rounded = last + 1
     inside = ceildiv(n + pad[0], stride)  # windows that start before the end of the input
     return rounded if span - pad[1] >= stride else (least(rounded, inside) or inside)

@@ -41,8 +41,8 @@ def read(target: str | Path) -> tuple[Sources, str | None]:
     file, net = _split(target)
     path = Path(file)
     try:
-        if path.suffix != ".net" and not path.exists():
-            name = f"{file}.net"
+        if not path.exists():
+            name = f"{file.removesuffix('.net')}.net"
             if name not in models():
                 raise _no_such(file)
             return collect(shipped(name), SHIPPED + name, None), net

@@ -29,6 +29,11 @@ def stages(graph: Graph) -> dict[str, Value]:
 
 def tap(graph: Graph, paths: Sequence[str]) -> Graph:
     """The graph with taps for outputs. Raises `NetError` for a path that no stage has."""
+    if isinstance(paths, str) or not paths:
+        raise TypeError(f"outputs= is a list of paths of stages, not {paths!r}")
+    twice = [path for i, path in enumerate(paths) if path in paths[:i]]
+    if twice:
+        raise ValueError(f"outputs= asks for `{twice[0]}` twice")
     known = stages(graph)
     for path in paths:
         if path not in known:

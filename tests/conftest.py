@@ -1,1 +1,6 @@
-"""pytest puts this folder on the import path, so that every test can read `tolerances`."""
+"""One thread, as timings on shared machines want it; this folder is on the import path, so that every
+test can read `tolerances`."""
+
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -5,9 +5,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,16 +15,17 @@ from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
 from netdsl.elaborate.files import Library
+from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.spelling import closest
-from netdsl.elaborate.values import UNKNOWN, Block, Bundle
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import Block, Bundle, is_whole
 from netdsl.errors import Diagnostics, Problem, Span
 from netdsl.ir import Builder, Graph, Input, Output
 from netdsl.op import Value
-from netdsl.syntax import Alias, Definition, File
-
-FRAMES = 50_000  # of Python: 64 blocks in each other, 64 nodes of syntax deep each
+from netdsl.pause import pause_collector
+from netdsl.syntax import Alias, Definition, File, Tensor, names_in
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,7 @@ def elaborate(
     """The graph of a net of the root file (None: its only one); None where there are errors."""
     run = Run(Builder(), found, limit)
     try:
-        with _deep():
+        with deep(), pause_collector():
             scope = Library(run, program.files).open(program.root)
             block = _pick(scope, program.files[program.root], net)
             return None if block is None else _graph(block, hyper, run)
@@ -57,7 +56,7 @@ def elaborate(
 
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
     """The nets of the root file, aliases too, in the order of the text."""
-    with _deep():
+    with deep():
         scope = Library(Run(Builder(), found), program.files).open(program.root)
     return tuple(_nets(scope, program.files[program.root]).values())
 
@@ -107,37 +106,55 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
     given = dict(block.preset)
     try:
         for name, value in hyper.items():
-            if name not in signature.hypers:
+            binding = Binding(_frozen(value), here)
+            if name in signature.hypers:
+                given[name] = binding
+            elif name in _sizes(definition) and is_whole(value):
+                scope.names[name] = binding
+            else:
                 raise unknown_hyper(signature, name)
-            given[name] = Binding(_frozen(value), here)
-        missing = [h.name for h in definition.hypers if h.default is None and h.name.text not in given]
+        missing = [
+            h.name for h in definition.hypers if h.default is None and h.name.text not in given
+        ]
         if missing:
             names = " and ".join(f"`{n.text}`" for n in missing)
             raise Problem("N105", f"the net `{block.name}` needs {names}")
-        bind_hypers(definition, given, scope)
-    except Problem as problem:
-        scope.report(problem, here)
+        bind_hypers(definition, given, scope, scope)
+    except Problem as refused:
+        scope.report(refused, here)
         return None
     for tensor in definition.tensors:
-        scope.define(tensor.name, UNKNOWN)
-        if tensor.type is None:
-            problem = Problem(
-                "N201",
-                f"the input `{tensor.name.text}` of a net needs its type",
-                helps=(f"`{tensor.name.text}: [N, 3, H, W]`",),
-            )
-            scope.report(problem, tensor.span)
-            continue
-        type = declared_type(tensor.type, scope)
-        if type is not UNKNOWN:
-            with builder.at("", tensor.span):
-                value = builder(Input(type, tensor.name.text))
-            scope.names[tensor.name.text] = Binding(value, tensor.name.span)
+        try:
+            value = _input(tensor, scope)
+        except Problem as refused:
+            value = scope.report(refused, tensor.span)
+        scope.define(tensor.name, value)
     result = run(definition, scope)
     if shared.found.errors:
         return None
     builder.graph.name = block.name
     return builder.build(_outputs(definition, result))
+
+
+def _input(tensor: Tensor, scope: Scope) -> Any:
+    """An input of the net, of the type that its signature gives."""
+    if tensor.type is None:
+        raise Problem(
+            "N201",
+            f"the input `{tensor.name.text}` of a net needs its type",
+            helps=(f"`{tensor.name.text}: [N, 3, H, W]`",),
+        )
+    type = declared_type(tensor.type, scope)
+    if type is UNKNOWN:
+        return UNKNOWN
+    with scope.run.builder.at("", tensor.span):
+        return scope.run.builder(Input(type, tensor.name.text))
+
+
+def _sizes(definition: Definition) -> set[str]:
+    """The names of sizes in the types of the inputs; a number can be given for them too."""
+    types = [tensor.type for tensor in definition.tensors if tensor.type is not None]
+    return {name.text for type in types for size in type.sizes for name in names_in(size)}
 
 
 def _outputs(definition: Definition, result: Any) -> tuple[Output, ...]:
@@ -157,14 +174,3 @@ def _frozen(value: object) -> Any:
     if isinstance(value, (list, tuple)):
         return tuple(_frozen(v) for v in value)
     return value
-
-
-@contextmanager
-def _deep() -> Iterator[None]:
-    """Room for recursion, which the nesting of blocks and of syntax bounds."""
-    before = sys.getrecursionlimit()
-    sys.setrecursionlimit(max(before, FRAMES))
-    try:
-        yield
-    finally:
-        sys.setrecursionlimit(before)

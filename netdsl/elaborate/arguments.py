@@ -13,14 +13,8 @@ from typing import Any
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
 from netdsl.elaborate.spelling import closest, hyper_spelling
-from netdsl.elaborate.values import (
-    LAYERS,
-    UNKNOWN,
-    are_tensors,
-    describe,
-    is_number,
-    is_tensor,
-)
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is_tensor
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
@@ -100,7 +94,7 @@ def bind(
     else:
         tensors, positional = _without_pipe(signature, use), list(written.after)
     tensors = _with_named(signature, tensors, written.keywords)
-    _check_count(signature, tensors)
+    _check_count(signature, tensors, use.has_pipe)
     return Arguments(tuple(tensors), _hypers(signature, positional, written, defaults, scope))
 
 
@@ -163,9 +157,15 @@ def _refuse_mixed(
         "N113",
         f"`{signature.name}` takes its tensors before a `;` and its hyper-parameters behind it",
         label=f"{describe(wrong.value)} is no tensor",
-        helps=(f"write `{before[i - 1].span.text}; {wrong.span.text}`",),
+        helps=(f"write `{_with(span, gap, '; ')}`",),
         edits=(Edit(gap, "; "),),
     )
+
+
+def _with(span: Span, part: Span, text: str) -> str:
+    """The text of a span, a part of it replaced."""
+    whole = span.text
+    return whole[: part.start - span.start] + text + whole[part.end - span.start :]
 
 
 def _tensor(signature: Signature, argument: Binding) -> Any:
@@ -209,7 +209,7 @@ def _with_named(
     return ordered
 
 
-def _check_count(signature: Signature, tensors: list[Any]) -> None:
+def _check_count(signature: Signature, tensors: list[Any], has_pipe: bool) -> None:
     most, given = len(signature.tensors), len(tensors)
     least = most - signature.optional
     while tensors and tensors[-1] is None and len(tensors) > least:
@@ -221,7 +221,8 @@ def _check_count(signature: Signature, tensors: list[Any]) -> None:
         wanted = f"{least} or more tensors" if signature.variadic else f"{least} to {most} tensors"
     raise Problem(
         "N110",
-        f"`{signature.name}` takes {wanted} ({', '.join(signature.tensors)}), not {given}",
+        f"`{signature.name}` takes {wanted} ({', '.join(signature.tensors)}), not {given}"
+        + (": the pipe brings the first" if has_pipe and given > 1 else ""),
         notes=(f"the signature is `{signature.text}`",),
     )
 
@@ -237,17 +238,21 @@ def _hypers(
     if len(positional) > len(names):
         _refuse_surplus(signature, positional, names)
     given = dict(zip(names, positional, strict=False))
+    unknown: Binding | None = None
     for name, binding in written.keywords.items():
         if name in signature.tensors:
             continue
         if name not in signature.hypers:
             scope.report(unknown_hyper(signature, name), binding.span)
+            unknown = Binding(UNKNOWN, binding.span)
         elif name in given:
             raise Problem("N104", f"`{name}` of `{signature.name}` is given twice")
         else:
             given[name] = binding
     given = {**defaults, **given} if defaults else given
     missing = [n for n, d in signature.hypers.items() if d is REQUIRED and n not in given]
+    if unknown is not None:  # it may be what is missing
+        return {**given, **dict.fromkeys(missing, unknown)}
     if missing:
         raise Problem(
             "N105",

@@ -1,4 +1,4 @@
-"""Signature sizes (language.md §4): names bind to the sizes of what is given, everything else agrees.
+"""Signature sizes (language.md §4): names bind to the sizes of what is given, the rest agrees.
 
 `16*h` binds h and demands that the size is a multiple of 16.
 """
@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.elaborate.scope import Binding, Scope
-from netdsl.elaborate.values import UNKNOWN, describe, is_number, is_whole
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import describe, is_number, is_whole
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Problem
 from netdsl.kinds import MAX_SIZE
@@ -48,7 +49,9 @@ def _dtype(written: TensorType) -> str:
     if written.dtype is None:
         return "float"
     if written.dtype.text not in DTYPES:
-        raise Problem("N213", f"`{written.dtype.text}` is no type", helps=("int or bool, else float",))
+        raise Problem(
+            "N213", f"`{written.dtype.text}` is no type", helps=("int or bool, else float",)
+        )
     return written.dtype.text
 
 
@@ -77,7 +80,13 @@ def match(written: TensorType, value: Any, what: str, scope: Scope) -> None:
 
 
 def _match_size(
-    axis: int, node: Expression, actual: Size, written: TensorType, got: Type, what: str, scope: Scope
+    axis: int,
+    node: Expression,
+    actual: Size,
+    written: TensorType,
+    got: Type,
+    what: str,
+    scope: Scope,
 ) -> None:
     free = _free(node, scope)
     if not free:
@@ -102,7 +111,7 @@ def _match_size(
 
 
 def _free(node: Expression, scope: Scope) -> list[Name]:
-    """The names in a size that have no value yet: no hyper-parameter, size or number of the file."""
+    """The names in a size that have no value yet: no hyper-parameter, size or number."""
     return [n for n in names_in(node) if not _has_value(n, scope)]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
 from netdsl.elaborate.binding import match
 from netdsl.elaborate.layers import operand
+from netdsl.elaborate.least import least_of_block
 from netdsl.elaborate.naming import inside
-from netdsl.elaborate.scope import Binding, Scope
+from netdsl.elaborate.scope import NESTING, Binding, Scope
+from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
     LAYERS,
-    UNKNOWN,
     Block,
     Bundle,
+    Library,
     describe,
     is_number,
     is_tensor,
@@ -21,31 +24,37 @@ from netdsl.elaborate.values import (
 )
 from netdsl.elaborate.walk import evaluate, execute
 from netdsl.errors import Frame, Problem, Span
-from netdsl.op import Value
+from netdsl.op import OPS, Value
 from netdsl.syntax import Definition, Hyper, Out
 
-NESTING = 64
-RETURN = "return"
+INSTANCE = 4  # turns that an instantiation counts for
+RETURN = "return"  # what a body returns is kept under this name, which no file can give
 
 
 def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: Span) -> Any:
     """The outputs of a new instance of the block: a tensor, or a `Bundle` of named ones."""
-    caller.run.turn(caller, span)
+    caller.run.turn(caller, span, INSTANCE)
+    if len(caller.run.builder.graph) + least_of_block(block, caller) > caller.run.limit:
+        caller.run.exceed(caller, span)
     if len(caller.stack) >= NESTING:
         raise Problem(
             "N312",
             f"blocks are nested more than {NESTING} deep here",
             helps=("a block that uses itself needs an end: `if depth == 0 then x else …`",),
         )
+    if any(value is UNKNOWN for value in given.tensors):  # once is enough for the errors in it
+        if block.definition.span in caller.run.explored:
+            return UNKNOWN
+        caller.run.explored.add(block.definition.span)
     stack = (Frame(block.name, span), *caller.stack)
     scope = Scope(caller.run, block.scope, inside(path), stack)
     definition = block.definition
-    bind_hypers(definition, dict(given.hypers), scope)
+    bind_hypers(definition, given.hypers, scope, caller)
     for tensor, value in zip(definition.tensors, given.tensors, strict=True):
         actual = value if value is UNKNOWN else operand(value, caller)
-        scope.define(tensor.name, actual)
         if tensor.type is not None:
             match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
+        scope.define(tensor.name, actual)
     return run(definition, scope)
 
 
@@ -97,7 +106,9 @@ def _checked(found: Binding, declared: Out | None, what: str, scope: Scope) -> A
     return tensor
 
 
-def bind_hypers(definition: Definition, given: dict[str, Binding], scope: Scope) -> None:
+def bind_hypers(
+    definition: Definition, given: Mapping[str, Binding], scope: Scope, caller: Scope
+) -> None:
     """Give each hyper-parameter its value: what is given, else its default."""
     for hyper in definition.hypers:
         binding = given.get(hyper.name.text)
@@ -106,19 +117,23 @@ def bind_hypers(definition: Definition, given: dict[str, Binding], scope: Scope)
         else:
             value = evaluate(hyper.default, scope)
             if binding is not None:
-                value = _alike(hyper, binding.value, value, scope)
+                value = _alike(hyper, binding, value, caller)
         scope.define(hyper.name, value)
 
 
-def _alike(hyper: Hyper, value: Any, default: Any, scope: Scope) -> Any:
-    """The value, where it is of the default's kind; N106 where it is not."""
+def _alike(hyper: Hyper, given: Binding, default: Any, caller: Scope) -> Any:
+    """The value given, where it is of the default's kind; N106 where it is not."""
+    value = given.value
+    if isinstance(default, LAYERS) and isinstance(value, str) and value in OPS:
+        value = Library(OPS[value])  # a word from outside: -D act=gelu
     if value is UNKNOWN or default is UNKNOWN or _fits(value, default):
         return value
-    raise Problem(
+    problem = Problem(
         "N106",
         f"`{hyper.name.text}` is {_kind(default)}, not {show(value)}",
         notes=(f"its default is {show(default)}",),
     )
+    return caller.report(problem, given.span)
 
 
 def _fits(value: Any, default: Any) -> bool:
@@ -130,7 +145,7 @@ def _fits(value: Any, default: Any) -> bool:
         return value is None or isinstance(value, (str, *LAYERS))
     if is_number(default):
         return value is not None and not isinstance(value, (str, Value, *LAYERS))
-    return isinstance(value, type(default)) or isinstance(value, (tuple, range))
+    return isinstance(value, (type(default), tuple, range))
 
 
 def _kind(default: Any) -> str:

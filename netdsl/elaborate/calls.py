@@ -6,23 +6,15 @@ from collections.abc import Callable
 from typing import Any
 
 from netdsl.elaborate import arguments as args
-from netdsl.elaborate.arguments import NO_PIPE, Use, Written
+from netdsl.elaborate.arguments import Use, Written
 from netdsl.elaborate.blocks import instantiate
 from netdsl.elaborate.layers import add, build, claim
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.signature import of_definition, of_op
 from netdsl.elaborate.spelling import closest, layer_spelling
-from netdsl.elaborate.values import (
-    LAYERS,
-    UNKNOWN,
-    Block,
-    Foreign,
-    Instance,
-    Library,
-    describe,
-    is_tensor,
-)
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import LAYERS, Block, Foreign, Instance, Library, describe, is_tensor
 from netdsl.elaborate.walk import apply
 from netdsl.errors import Edit, Problem
 from netdsl.op import OPS
@@ -88,7 +80,7 @@ def unknown_layer(name: Name, scope: Scope) -> Problem:
 
 
 def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> Any:
-    signature = of_op(target.op)
+    signature = of_op(target.op.name)
     given = args.bind(signature, use, scope.default(target.op), scope)
     op = build(target.op, given.hypers, scope)
     path = path or scope.space.stage(target.name)
@@ -100,7 +92,7 @@ def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> A
 
 def _use_block(target: Block, use: Use, scope: Scope, path: str | None) -> Any:
     signature = of_definition(target.definition, target.name)
-    defaults = {**target.preset, **scope.default(target.definition)}
+    defaults = {**target.preset, **scope.default(target.definition.span)}
     given = args.bind(signature, use, defaults, scope)
     path = path or scope.space.stage(target.name)
     claim(path, use.node.span, scope)

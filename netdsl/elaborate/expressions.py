@@ -12,9 +12,9 @@ from netdsl.elaborate.layers import infix
 from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
 from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.spelling import WORDS, closest, layer_spelling
+from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
     LAYERS,
-    UNKNOWN,
     Bundle,
     Library,
     are_tensors,
@@ -30,7 +30,6 @@ from netdsl.op import OPS
 from netdsl.syntax import (
     Binary,
     Call,
-    Expression,
     Field,
     Index,
     Literal,
@@ -101,7 +100,9 @@ def _table(node: Table, scope: Scope) -> Any:
         if key is UNKNOWN or value is UNKNOWN:
             return UNKNOWN
         if not isinstance(key, (int, str)):
-            problem = Problem("N143", f"an entry is found by a number or string, not {describe(key)}")
+            problem = Problem(
+                "N143", f"an entry is found by a number or string, not {describe(key)}"
+            )
             return scope.report(problem, pair.key.span)
         if key in table:
             return scope.report(
@@ -191,7 +192,9 @@ def _binary(node: Binary, scope: Scope) -> Any:
             return scope.report(problem, side.span)
     if node.operator in COMPARISONS:
         compare_tensors = "the lengths of sizes and numbers are compared, never tensors"
-        raise Problem("N211", f"`{node.operator}` is decided at compile time", notes=(compare_tensors,))
+        raise Problem(
+            "N211", f"`{node.operator}` is decided at compile time", notes=(compare_tensors,)
+        )
     if node.operator not in OPERATORS:
         raise Problem("N143", f"`{node.operator}` is of two numbers, not of tensors")
     texts = (node.left.span.text, node.right.span.text)
@@ -231,5 +234,3 @@ def _call(node: Call, scope: Scope) -> Any:
     if written.keywords or written.semicolon:
         raise Problem("N104", f"`{node.name.text}` takes values only, without names or `;`")
     return builtin(*values)
-
-

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from posixpath import dirname
 
+from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.calls import resolve
 from netdsl.elaborate.scope import Binding, Run, Scope
 from netdsl.elaborate.signature import of_definition
-from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.spelling import closest
-from netdsl.elaborate.values import UNKNOWN, Block, Foreign
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import Block, Foreign
 from netdsl.elaborate.walk import evaluate, execute
 from netdsl.errors import Problem
 from netdsl.syntax import Alias, Default, Definition, Extern, File, Import, Keyword, Let
@@ -70,9 +71,7 @@ class Library:
             if binding is None and exported:
                 close = closest(name.text, exported)
                 helps = (f"did you mean `{close}`?",) if close else ()
-                problem = Problem(
-                    "N152", f"`{item.module.text}` has no `{name.text}`", helps=helps
-                )
+                problem = Problem("N152", f"`{item.module.text}` has no `{name.text}`", helps=helps)
                 scope.report(problem, name.span)
             scope.define(name, UNKNOWN if binding is None else binding.value)
 
@@ -103,8 +102,8 @@ def _alias(item: Alias, scope: Scope) -> None:
         target = resolve(item.call.name, scope)
         if target is not UNKNOWN and not isinstance(target, Block):
             raise Problem("N112", f"`{target}` is no net")
-    except Problem as problem:
-        target = scope.report(problem, item.call.name.span)
+    except Problem as refused:
+        target = scope.report(refused, item.call.name.span)
     if target is UNKNOWN:
         scope.define(item.name, UNKNOWN)
         return

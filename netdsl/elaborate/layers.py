@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
+from netdsl.elaborate.remedies import explain
 from netdsl.elaborate.scope import Binding, Scope
-from netdsl.elaborate.values import LAYERS, UNKNOWN, Bundle, describe, is_number, is_tensor
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
 from netdsl.errors import Problem, Span
 from netdsl.op import OPS, Op, Value
 
@@ -46,10 +47,12 @@ def _culprit(op: type[Op], hypers: Mapping[str, Binding], problem: Problem) -> S
         except Problem as alone:
             if alone.diagnostic == problem.diagnostic:
                 return binding.span
-    return next(reversed(hypers.values())).span
+    return list(hypers.values())[-1].span
 
 
-def add(op: Op, arguments: Arguments, texts: tuple[str, ...], path: str, scope: Scope, span: Span) -> Any:
+def add(
+    op: Op, arguments: Arguments, texts: tuple[str, ...], path: str, scope: Scope, span: Span
+) -> Any:
     """The results of the op under a path; `texts` say what the operands are, for the message."""
     scope.run.turn(scope, span)
     claim(path, span, scope)
@@ -61,7 +64,7 @@ def add(op: Op, arguments: Arguments, texts: tuple[str, ...], path: str, scope: 
         with builder.at(path, span):
             results = builder.layer(op, *operands)
     except Problem as problem:
-        raise _with_operands(problem, operands, texts) from None
+        raise explain(problem, operands, texts) from None
     if len(results) == 1:
         return results[0]
     names = [op.results[i] if i < len(op.results) else f"y{i}" for i in range(len(results))]
@@ -95,25 +98,12 @@ def claim(path: str, span: Span, scope: Scope) -> None:
         )
 
 
-def infix(name: str, left: Any, right: tuple[Any, ...], texts: tuple[str, ...], scope: Scope, span: Span) -> Any:
+def infix(
+    name: str, left: Any, right: tuple[Any, ...], texts: tuple[str, ...], scope: Scope, span: Span
+) -> Any:
     """The node of an operator between tensors, `a + b`."""
     op = OPS.get(name)
     if op is None:
         raise Problem("N101", f"this version has no operator `{name}` for tensors")
     path = scope.space.operator(name)
     return add(build(op, {}, scope), Arguments((left, *right), {}), texts, path, scope, span)
-
-
-def _with_operands(problem: Problem, operands: list[Value], texts: tuple[str, ...]) -> Problem:
-    """The problem with what the operands are, where there are several."""
-    if len(operands) < 2 or len(operands) != len(texts):
-        return problem
-    names = ("left ", "right") if len(operands) == 2 else ("",) * len(operands)
-    width = max(len(text) for text in texts)
-    notes = tuple(
-        f"{name} `{text}`{' ' * (width - len(text))} is {value.type}".strip()
-        for name, text, value in zip(names, texts, operands, strict=True)
-    )
-    found = Problem(problem.diagnostic.code, problem.diagnostic.message)
-    found.diagnostic = replace(problem.diagnostic, notes=(*notes, *problem.diagnostic.notes))
-    return found

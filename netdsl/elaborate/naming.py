@@ -34,7 +34,7 @@ class Namespace:
         return f"{self.prefix}{kind}{self.counts[kind]}"
 
     def labelled(self, label: str) -> str:
-        """The path of a stage, group or loop with a label, which is counted and replaces the number."""
+        """The path of what has a label, which replaces the number; it is counted all the same."""
         parts = label.split(".")
         if not all(_PART.fullmatch(part) for part in parts):
             raise Problem(

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.elaborate.naming import Namespace
-from netdsl.elaborate.values import UNKNOWN
+from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.errors import Diagnostics, Frame, Problem, Span
 from netdsl.ir import Builder
 from netdsl.op import Op
 from netdsl.syntax import Name
 
 NODES = 100_000
+NESTING = 64  # of blocks in each other
 
 
 class Stop(Exception):
@@ -29,6 +30,9 @@ class Run:
     limit: int = NODES
     instances: dict[str, Span] = field(default_factory=dict)
     ops: dict[tuple[type[Op], str], Op] = field(default_factory=dict)
+    least: dict[Span, int] = field(default_factory=dict)  # nodes of a block, see least.py
+    explored: set[Span] = field(default_factory=set)  # blocks elaborated on an unknown input
+    counting: int = 0  # how many blocks enclose the one that is counted
     turns: int = 0
     used: set[object] = field(default_factory=set)  # shared instances that stand in the graph
     sharing: int = 0  # how many further uses of one enclose what is elaborated now
@@ -62,7 +66,7 @@ class Binding:
 
 @dataclass
 class Scope:
-    """Names and defaults of a stretch of text: a file, a body, a loop; and where it is instantiated.
+    """Names and defaults of a stretch of text (a file, a body, a turn of a loop), instantiated.
 
     `space` gives names to instances, `stack` says which instantiations led here.
     """

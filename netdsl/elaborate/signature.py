@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from netdsl.kinds import REQUIRED
-from netdsl.op import Op
+from netdsl.op import OPS
 from netdsl.syntax import Definition
 
 
@@ -27,8 +27,9 @@ class Signature:
 
 
 @cache
-def of_op(op: type[Op]) -> Signature:
+def of_op(name: str) -> Signature:
     """The signature of a layer of the library."""
+    op = OPS[name]
     return Signature(
         op.name,
         op.signature(),
@@ -42,9 +43,7 @@ def of_op(op: type[Op]) -> Signature:
 
 def of_definition(definition: Definition, name: str) -> Signature:
     """The signature of a block or net, under the name it has where it is called."""
-    hypers = {
-        h.name.text: REQUIRED if h.default is None else h.default for h in definition.hypers
-    }
+    hypers = {h.name.text: REQUIRED if h.default is None else h.default for h in definition.hypers}
     tensors = tuple(t.name.text for t in definition.tensors)
     shown = [
         h.name.text if h.default is None else f"{h.name.text} = {h.default.span.text}"

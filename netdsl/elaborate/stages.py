@@ -7,18 +7,12 @@ from typing import Any
 
 from netdsl.elaborate.arguments import NO_PIPE
 from netdsl.elaborate.calls import place, use
+from netdsl.elaborate.least import check_room
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
-from netdsl.elaborate.values import (
-    LAYERS,
-    UNKNOWN,
-    describe,
-    is_number,
-    is_tensor,
-    is_whole,
-    show,
-)
+from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.values import LAYERS, describe, is_number, is_tensor, is_whole, show
 from netdsl.elaborate.walk import apply, evaluate, expression, stage
 from netdsl.errors import Problem, Span
 from netdsl.parser import parse_expression
@@ -82,7 +76,7 @@ def _for(node: For, piped: Any, scope: Scope) -> Any:
     elements = _elements(node.over, scope)
     if elements is UNKNOWN:
         return UNKNOWN
-    _check_room(len(elements), node, scope)
+    check_room(len(elements), node.stages, scope, node.span)
     for element in elements:
         scope.run.turn(scope, node.span)
         inner = scope.inner(bound(node.target, element))
@@ -98,7 +92,7 @@ def _repeat(node: Repeat, piped: Any, scope: Scope) -> Any:
     if not is_whole(count) or count < 0:
         problem = Problem("N143", f"`repeat` takes a whole number from 0, not {describe(count)}")
         return scope.report(problem, node.count.span)
-    _check_room(count, node, scope)
+    check_room(count, node.stages, scope, node.span)
     for _ in range(count):
         scope.run.turn(scope, node.span)
         piped = apply(node.stages, piped, scope)
@@ -151,28 +145,6 @@ def bound(target: Target, element: Any) -> dict[str, Binding]:
             f"the loop has {len(names)} names, and an element is {describe(element)}",
         )
     return {n.text: Binding(v, n.span) for n, v in zip(names, element, strict=True)}
-
-
-def _check_room(count: int, node: For | Repeat, scope: Scope) -> None:
-    """N323 before a loop that must grow beyond the limit runs at all."""
-    run = scope.run
-    if len(run.builder.graph) + count * _least(node, scope) > run.limit:
-        run.exceed(scope, node.span)
-
-
-def _least(node: Any, scope: Scope) -> int:
-    """How many nodes at least a turn of a loop makes, seen without running it."""
-    inner = [n.stage if isinstance(n, Labelled) else n for n in node.stages]
-    total = 0
-    for child in inner:
-        if isinstance(child, (Call, Bare)):
-            total += 1
-        elif isinstance(child, Repeat):
-            count = getattr(child.count, "value", 1)
-            total += _least(child, scope) * (count if is_whole(count) else 1)
-        elif isinstance(child, (Group, For)):
-            total += _least(child, scope)
-    return max(total, 1)
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

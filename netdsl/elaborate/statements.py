@@ -7,15 +7,16 @@ from typing import Any
 
 from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import known_type
+from netdsl.elaborate.blocks import RETURN
 from netdsl.elaborate.calls import resolve
 from netdsl.elaborate.layers import claim
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import of_definition, of_op
 from netdsl.elaborate.stages import label_text
+from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
     LAYERS,
-    UNKNOWN,
     Block,
     Bundle,
     Instance,
@@ -48,8 +49,6 @@ from netdsl.syntax import (
     Unpack,
     names_in,
 )
-
-RETURN = "return"  # the name under which a body keeps what it returns; no name of a file is a keyword
 
 
 @statement(Assign)
@@ -157,9 +156,9 @@ def _default(node: Default, scope: Scope) -> None:
         raise Problem("N112", f"`default` is for layers and blocks, not for {show(target)}")
     if isinstance(target, Library):
         key: object = target.op
-        signature = of_op(target.op)
+        signature = of_op(target.op.name)
     else:
-        key = target.definition
+        key = target.definition.span
         signature = of_definition(target.definition, target.name)
     given: dict[str, Binding] = {}
     for argument in (*node.call.before, *(node.call.after or ())):
@@ -202,7 +201,9 @@ def _return(node: Return, scope: Scope) -> None:
 @statement(Equation)
 def _equation(node: Equation, scope: Scope) -> None:
     scope.names.setdefault(node.name.text, Binding(UNKNOWN, node.name.span))
-    raise Problem("N302", f"`{node.name.text}[{node.index.span.text}] = …` stands inside `recur` only")
+    raise Problem(
+        "N302", f"`{node.name.text}[{node.index.span.text}] = …` stands inside `recur` only"
+    )
 
 
 @statement(Recur)

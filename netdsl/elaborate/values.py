@@ -1,36 +1,24 @@
 """What an expression of a .net file stands for.
 
-At compile time: int, float, bool, str, None (`none`), tuple, range, dict (a table), a size (`Poly`),
-an initial value, a layer. In the graph: `ir.Value`, or `Bundle` where a layer has several results.
-`UNKNOWN` is what an error leaves: whatever meets it is unknown too, without a word.
+At compile time: int, float, bool, str, None (`none`), tuple, range, dict (a table), a size
+(`Poly`), an initial value, a layer. In the graph: `ir.Value`, or a `Bundle` of several results.
+`UNKNOWN` is what an error leaves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
+from netdsl.elaborate.scope import Scope
 from netdsl.errors import Problem
 from netdsl.initial import Init
 from netdsl.op import Op, Value
 from netdsl.sizes import Poly
 from netdsl.syntax import Definition, Extern, Stage
 
-if TYPE_CHECKING:
-    from netdsl.elaborate.scope import Scope
-
 SHOWN = 60  # characters of a value in a message
-
-
-class Unknown:
-    """The value of what is wrong."""
-
-    def __repr__(self) -> str:
-        return "unknown"
-
-
-UNKNOWN: Final = Unknown()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, TypeAlias, TypeVar
 
 from netdsl.elaborate.scope import Scope
-from netdsl.elaborate.values import UNKNOWN, Bundle
+from netdsl.elaborate.values import Bundle
 from netdsl.errors import Problem
 from netdsl.syntax import Expression, Node, Stage, Statement
 
@@ -81,4 +81,3 @@ def apply(stages: tuple[Stage, ...], value: Any, scope: Scope) -> Any:
         except Problem as problem:
             value = scope.report(problem, node.span)
     return value
-

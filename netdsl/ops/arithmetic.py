@@ -53,6 +53,8 @@ class Add(Binary):
 class Sub(Binary):
     """z = x - y."""
 
+    neutral = ((1, 0.0),)
+
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x - y
 
@@ -69,6 +71,8 @@ class Sub(Binary):
 class Mul(Binary):
     """z = x y."""
 
+    neutral = ((0, 1.0), (1, 1.0))
+
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x * y
 
@@ -83,6 +87,8 @@ class Mul(Binary):
 @op("div")
 class Div(FloatBinary):
     """z = x / y."""
+
+    neutral = ((1, 1.0),)
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x / y
@@ -100,6 +106,8 @@ class Div(FloatBinary):
 @op("pow")
 class Pow(FloatBinary):
     """z = x^y. As torch.pow."""
+
+    neutral = ((1, 1.0),)
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.pow(x, y)

@@ -39,10 +39,6 @@ def blank(size: Iterable[Any], *like: Tensor) -> Tensor:
 def memory_format(*tensors: Tensor) -> torch.memory_format:
     """channels_last where one of the images or volumes is, as ATen decides for a convolution."""
     for x in tensors:
-        if x.is_contiguous():
-            continue
-        if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last):
-            return torch.channels_last
-        if x.dim() == 5 and x.is_contiguous(memory_format=torch.channels_last_3d):
-            return torch.channels_last_3d
+        if x.dim() in (4, 5) and x.stride(1) == 1 < x.stride(-1):
+            return torch.channels_last if x.dim() == 4 else torch.channels_last_3d
     return torch.contiguous_format

@@ -79,9 +79,9 @@ class Conv(Op):
         return (weight, bias) if self.bias else (weight,)
 
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return self.kernel()(x, weight, bias)  # type: ignore[no-any-return]
+        return torch.convolution(_padded(x, self.pad), weight, bias, *_geometry(self))
 
-    def kernel(self, *used: bool) -> Callable[..., Any]:
+    def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
         geometry = _geometry(self)
         if _even(self.pad):
             return lambda x, w, b=None: torch.convolution(x, w, b, *geometry)
@@ -147,17 +147,16 @@ class ConvGrad(Op):
         return (x, weight, db) if self.bias else (x, weight)
 
     def reference(self, x: Tensor, dy: Tensor, weight: Tensor) -> Any:
-        return self.kernel(True, True, self.bias)(x, dy, weight)
+        return self.kernel((), (True, True, self.bias))(x, dy, weight)
 
-    def kernel(self, *used: bool) -> Callable[..., Any]:
+    def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
         geometry, even = _geometry(self), _even(self.pad)
         mask = [*used, False][:3]
         results = 3 if self.bias else 2
 
         def conv_grad(x: Tensor, dy: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
-            padded = x if even else _padded(x, self.pad)
             found = torch.ops.aten.convolution_backward.default(
-                dy, padded, weight, [weight.shape[0]], *geometry, mask
+                dy, _padded(x, self.pad), weight, [weight.shape[0]], *geometry, mask
             )
             dx = found[0]
             if not even and dx is not None:
@@ -201,7 +200,9 @@ def _even(pad: Pairs) -> bool:
 
 
 def _padded(x: Tensor, pad: Pairs) -> Tensor:
-    """x with uneven padding added."""
+    """x with uneven padding added; ATen adds even padding itself."""
+    if _even(pad):
+        return x
     return F.pad(x, [side for pair in reversed(pad) for side in pair])
 
 

@@ -13,7 +13,7 @@ from netdsl.ops.aten import kernel
 if TYPE_CHECKING:
     from torch import Tensor
 
-APPROXIMATIONS = Choice(names=("none", "tanh"))
+APPROXIMATION = Choice(names=("tanh",), optional=True)
 
 
 @op("silu")
@@ -44,14 +44,14 @@ class Gelu(Activation):
     As torch.nn.functional.gelu (Hendrycks & Gimpel 2016).
     """
 
-    approx: str = hyper(APPROXIMATIONS, "none")
+    approx: str | None = hyper(APPROXIMATION, None)
 
     def reference(self, x: Tensor) -> Tensor:
-        return F.gelu(x, approximate=self.approx)
+        return F.gelu(x, approximate=self.approx or "none")
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:
         x = operands[0]
-        return kernel("gelu", "out")(x, approximate=self.approx, out=x)
+        return kernel("gelu", "out")(x, approximate=self.approx or "none", out=x)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(GeluGrad(self.approx), xs[0], dys[0]),)
@@ -61,15 +61,17 @@ class Gelu(Activation):
 class GeluGrad(ActivationGrad):
     """dx = dy (Φ(x) + x φ(x)), φ the normal density."""
 
-    approx: str = hyper(APPROXIMATIONS)
+    approx: str | None = hyper(APPROXIMATION)
     aten = "gelu_backward"
 
     def reference(self, x: Tensor, dy: Tensor) -> Tensor:
-        return kernel(self.aten)(dy, x, approximate=self.approx)
+        return kernel(self.aten)(dy, x, approximate=self.approx or "none")
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:
         x, dy = operands
-        return kernel(self.aten, "grad_input")(dy, x, approximate=self.approx, grad_input=dy)
+        return kernel(self.aten, "grad_input")(
+            dy, x, approximate=self.approx or "none", grad_input=dy
+        )
 
 
 @op("hardswish")
@@ -120,6 +122,6 @@ for _activation in (Silu(), Gelu(), Gelu("tanh"), Hardswish(), Hardsigmoid()):
         Example(_activation, (Type((3, 5)),)),
         Example(_activation, (Type((2, 3, 5)),), (-9, 9)),
     )
-for _gradient in (SiluGrad(), GeluGrad("none"), GeluGrad("tanh"), HardswishGrad()):
+for _gradient in (SiluGrad(), GeluGrad(None), GeluGrad("tanh"), HardswishGrad()):
     type(_gradient).examples += (Example(_gradient, (Type((3, 5)), Type((3, 5))), (-4, 4)),)
 HardsigmoidGrad.examples = (Example(HardsigmoidGrad(), (Type((3, 5)), Type((3, 5))), (-4, 4)),)

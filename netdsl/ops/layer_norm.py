@@ -24,7 +24,7 @@ from netdsl.op import (
     rank_problem,
 )
 from netdsl.ops.aten import kernels
-from netdsl.shapes import checked_axis, checked_float
+from netdsl.shapes import checked_axes, checked_float
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -53,8 +53,7 @@ class LN(Op):
         if x.rank < 2:
             raise rank_problem(self.name, x, "[N, …]")
         checked_float(self.name, x)
-        for axis in self.axes or ():
-            checked_axis(self.name, axis, x)
+        checked_axes(self.name, self.axes or (), x)
         return x
 
     def params(self, x: Type) -> tuple[Param, ...]:
@@ -108,6 +107,9 @@ class LayerNorm(LN):
 
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:
         return self.normalised(x, *owned)
+
+    def differentiable_form(self) -> Op:
+        return self
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         axes = _axes(self.axes, xs[0].type.rank)

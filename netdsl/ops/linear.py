@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
@@ -93,10 +94,18 @@ class LinearWeightGrad(Op):
         dw, db = dy.with_shape(dy.shape[-1], x.shape[-1]), dy.with_shape(dy.shape[-1])
         return (dw, db) if self.bias else (dw,)
 
-    def reference(self, x: Tensor, dy: Tensor) -> Tensor | tuple[Tensor, ...]:
-        rows = dy.reshape(-1, dy.shape[-1])
-        dw = rows.t() @ x.reshape(-1, x.shape[-1])
-        return (dw, rows.sum(0)) if self.bias else (dw,)
+    def reference(self, x: Tensor, dy: Tensor) -> Any:
+        return self.kernel((), ())(x, dy)
+
+    def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
+        if not self.bias:
+            return lambda x, dy: torch.mm(_rows(dy).t(), _rows(x))
+
+        def linear_weight_grad(x: Tensor, dy: Tensor) -> tuple[Tensor, ...]:
+            rows = _rows(dy)
+            return torch.mm(rows.t(), _rows(x)), rows.sum(0)
+
+        return linear_weight_grad
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         return operands[1].numel * operands[0].shape[-1]
@@ -113,12 +122,10 @@ class MatMul(Op):
     results = ("z",)
 
     def infer(self, x: Type, y: Type) -> Type:
-        if x.rank < 2 or y.rank != 2 or x.shape[-1] != y.shape[0]:
-            raise Problem(
-                "N206",
-                f"cannot multiply {x} by {y}",
-                label=f"{x.shape[-1]} columns, {y.shape[0]} rows",
-            )
+        matrices = x.rank > 1 and y.rank == 2
+        if not matrices or x.shape[-1] != y.shape[0]:
+            why = f"{x.shape[-1]} columns, {y.shape[0]} rows" if matrices else "[…, M, K] and [K, N]"
+            raise Problem("N206", f"cannot multiply {x} by {y}", label=why)
         return x.with_shape(*x.shape[:-1], y.shape[1])
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
@@ -149,6 +156,11 @@ class Transposed(Op):
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Transposed(), dys[0]),)
+
+
+def _rows(x: Tensor) -> Tensor:
+    """All leading axes as one."""
+    return x if x.dim() == 2 else x.reshape(-1, x.shape[-1])
 
 
 Linear.examples = (

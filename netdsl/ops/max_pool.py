@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 from netdsl.kinds import Flag, Padding, Shape, Spatial
+from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.aten import blank, kernel, kernels
 from netdsl.ops.windows import (
@@ -15,6 +16,7 @@ from netdsl.ops.windows import (
     PoolForm,
     check_pad,
     image,
+    on_planes,
     planar,
     pooled,
     unimage,
@@ -43,7 +45,7 @@ class MaxPool(Op):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_pad(self.name, self.pad, window_spans(self.k, self.dilation))
+        check_pad(self.name, self.pad, self.k)
 
     def infer(self, x: Type) -> Type:
         spans = window_spans(self.k, self.dilation)
@@ -51,7 +53,8 @@ class MaxPool(Op):
 
     def reference(self, x: Tensor) -> Tensor:
         axes, geometry = planar(self.k, self.stride, self.pad, self.dilation)
-        return unimage(kernel(f"max_pool{axes}d")(image(x), *geometry, self.ceil), x)
+        pool = {2: torch.max_pool2d, 3: torch.max_pool3d}[axes]
+        return on_planes(pool, self.spatial, *geometry, self.ceil)(x)
 
     def differentiable_form(self) -> Op:
         return MaxPoolIndices(self.k, self.stride, self.pad, self.dilation, self.ceil)

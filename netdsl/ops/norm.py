@@ -6,7 +6,7 @@ with mean and variance of the batch in training, running ones in eval.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.errors import Problem
 from netdsl.initial import ONES, ZEROS
@@ -27,6 +27,7 @@ from netdsl.op import (
     rank_problem,
 )
 from netdsl.ops.arithmetic import Add, Div, Mul, Sub
+from netdsl.ops.aten import kernels
 from netdsl.ops.functions import Sqrt
 from netdsl.shapes import checked_float
 from netdsl.sizes import Poly
@@ -141,11 +142,10 @@ class BatchNorm(Op):
             )
         weight, bias = owned[:2] if self.affine else (None, None)
         if not self.track:
-            return torch.native_batch_norm(x, weight, bias, None, None, True, 0.0, self.eps)
-        mean, var, batches = owned[-3], owned[-2], owned[-1] + 1
-        mean, var = mean.clone(), var.clone()
+            return _normalised(x, weight, bias, None, None, 0.0, self.eps)
+        mean, var, batches = owned[-3].clone(), owned[-2].clone(), owned[-1] + 1
         momentum = 1 / int(batches) if self.momentum is None else self.momentum
-        found = torch.native_batch_norm(x, weight, bias, mean, var, True, momentum, self.eps)
+        found = _normalised(x, weight, bias, mean, var, momentum, self.eps)
         return (*found, mean, var, batches)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
@@ -174,11 +174,8 @@ class BatchNormGrad(Op):
     def reference(
         self, dy: Tensor, x: Tensor, mean: Tensor, invstd: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        wanted = [True, self.affine, self.affine]
-        found: tuple[Tensor, ...] = torch.ops.aten.native_batch_norm_backward.default(
-            dy, x, weight, None, None, mean, invstd, True, 0.0, wanted
-        )
-        return found if self.affine else found[:1]
+        statistics = (None, None, mean, invstd, True, 0.0)
+        return _gradients(dy, x, weight, statistics, self.affine)
 
 
 @op("batch_norm_inference")
@@ -236,11 +233,31 @@ class BatchNormInferenceGrad(Op):
     def reference(
         self, dy: Tensor, x: Tensor, mean: Tensor, var: Tensor, weight: Tensor | None = None
     ) -> tuple[Tensor, ...]:
-        wanted = [True, self.affine, self.affine]
-        found: tuple[Tensor, ...] = torch.ops.aten.native_batch_norm_backward.default(
-            dy, x, weight, mean, var, None, None, False, self.eps, wanted
-        )
-        return found if self.affine else found[:1]
+        statistics = (mean, var, None, None, False, self.eps)
+        return _gradients(dy, x, weight, statistics, self.affine)
+
+
+# ATen's kernels refuse a batch without elements, and the one for the gradient divides by its size.
+
+
+def _normalised(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:
+    """y, mean and invstd; running statistics among the arguments are updated in place."""
+    if x.numel() == 0:
+        return x.clone(), x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
+    weight, bias, mean, var, momentum, eps = arguments
+    return torch.native_batch_norm(x, weight, bias, mean, var, True, momentum, eps)
+
+
+def _gradients(
+    dy: Tensor, x: Tensor, weight: Tensor | None, statistics: tuple[Any, ...], affine: bool
+) -> tuple[Tensor, ...]:
+    """dx and, where the layer is affine, dw and db."""
+    if x.numel() == 0:
+        found = (x.clone(), *(x.new_zeros(x.shape[1]) for _ in range(2)))
+    else:
+        wanted = [True, affine, affine]
+        found = kernels("native_batch_norm_backward")(dy, x, weight, *statistics, wanted)
+    return found[: 1 + 2 * affine]
 
 
 def _owned(x: Type, tracked: tuple[str, ...] = TRACKED) -> tuple[Type, ...]:

@@ -84,23 +84,22 @@ class Elu(Activation):
         return F.elu_(operands[0], self.alpha)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
-        return (b(EluGrad(self.alpha), ys[0], dys[0]),)
+        return (b(EluGrad(self.alpha), xs[0], dys[0]),)
 
 
 @op("elu_grad")
 class EluGrad(ActivationGrad):
-    """dx = dy where y > 0, else dy (y + alpha)."""
+    """dx = dy where x > 0, else dy alpha e^x."""
 
-    tensors = ("y", "dy")
     alpha: float = hyper(POSITIVE)
     aten = "elu_backward"
 
     def reference(self, x: Tensor, dy: Tensor) -> Tensor:
-        return kernel(self.aten)(dy, self.alpha, 1, 1, True, x)
+        return kernel(self.aten)(dy, self.alpha, 1, 1, False, x)
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        y, dy = operands
-        return kernel(self.aten, "grad_input")(dy, self.alpha, 1, 1, True, y, grad_input=dy)
+        x, dy = operands
+        return kernel(self.aten, "grad_input")(dy, self.alpha, 1, 1, False, x, grad_input=dy)
 
 
 @op("softplus")

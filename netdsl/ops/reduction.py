@@ -12,7 +12,7 @@ from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.arithmetic import Mul
 from netdsl.ops.aten import kernel
-from netdsl.shapes import checked_axis, checked_float
+from netdsl.shapes import checked_axes, checked_axis, checked_float
 from netdsl.sizes import Size
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Reduction(Op):
         """The axes counted from the front, in order."""
         if self.axis is None:
             return tuple(range(x.rank))
-        return tuple(sorted({checked_axis(self.name, axis, x) for axis in self.axis}))
+        return tuple(sorted(checked_axes(self.name, self.axis, x)))
 
 
 @op("sum")
@@ -74,7 +74,7 @@ class SumGrad(Op):
     tensors = ("dy",)
     results = ("dx",)
     shape: tuple[int, ...] = hyper(Shape())
-    axes: tuple[int, ...] = hyper(Axes(optional=True))
+    axes: tuple[int, ...] = hyper(Axes(empty=True))
     mean: bool = hyper(Flag(), False)
 
     def infer(self, dy: Type) -> Type:
@@ -124,7 +124,7 @@ class ExtremeGrad(Op):
     layer = False
     tensors = ("x", "y", "dy")
     results = ("dx",)
-    axes: tuple[int, ...] = hyper(Axes(optional=True))
+    axes: tuple[int, ...] = hyper(Axes(empty=True))
 
     def infer(self, x: Type, y: Type, dy: Type) -> Type:
         return x
@@ -157,7 +157,7 @@ class NormGrad(Op):
     tensors = ("x", "y", "dy")
     results = ("dx",)
     p: float = hyper(Number(low=1))
-    axes: tuple[int, ...] = hyper(Axes(optional=True))
+    axes: tuple[int, ...] = hyper(Axes(empty=True))
 
     def infer(self, x: Type, y: Type, dy: Type) -> Type:
         return x
@@ -221,6 +221,7 @@ for _reduction in (Sum, Mean, Max, Min, Norm):
         Example(_reduction(), (_BATCH,)),
         Example(_reduction(axis=-1), (_BATCH,)),
         Example(_reduction(axis=(2, 0), keep=True), (_BATCH,)),
+        Example(_reduction(), (Type(()),)),
     )
 Norm.examples += (Example(Norm(p=3, axis=1), (_BATCH,)), Example(Norm(p=1), (_BATCH,)))
 SumGrad.examples = (

@@ -5,7 +5,8 @@ ATen pools a signal [N, C, L] as an image [N, C, 1, L] of one row; volumes have 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
 from netdsl.op import Op, Type
@@ -28,20 +29,20 @@ class PoolForm(Op):
         return len(self.k)
 
 
-def check_pad(name: str, pad: Pairs, spans: tuple[int, ...]) -> None:
-    """N106 where torch has no such padding of a window."""
-    for (first, last), span in zip(pad, spans, strict=True):
+def check_pad(name: str, pad: Pairs, k: tuple[int, ...]) -> None:
+    """N106 where torch has no such padding of a window of k elements."""
+    for (first, last), elements in zip(pad, k, strict=True):
         if first != last:
             raise Problem(
                 "N106",
                 f"`{name}` pads both sides of an axis alike, not {first} and {last}",
                 helps=("pad before it: `x -> pad((top, bottom, left, right)) -> …`",),
             )
-        if 2 * first > span:
+        if 2 * first > elements:
             raise Problem(
                 "N106",
                 f"`{name}` pads by at most half of its window",
-                label=f"padding {first}, window {span}",
+                label=f"padding {first}, window of {elements}",
             )
 
 
@@ -81,3 +82,12 @@ def planar(
     if len(k) > 1:
         return len(k), (k, stride, sides, *dilation)
     return 2, ((1, *k), (1, *stride), (0, *sides), *((1, *d) for d in dilation))
+
+
+def on_planes(
+    function: Callable[..., Any], spatial: int, *arguments: Any
+) -> Callable[[Tensor], Tensor]:
+    """A kernel over planes or volumes with its arguments given; a signal is an image of one row."""
+    if spatial == 1:
+        return lambda x: function(x.unsqueeze(2), *arguments).squeeze(2)
+    return lambda x: function(x, *arguments)

@@ -1,4 +1,4 @@
-"""Text to syntax tree: `parse` reports every statement that it cannot read, and goes on behind it."""
+"""Text to syntax tree: `parse` reports every statement that it cannot read, and goes on."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from lark import UnexpectedToken
 from netdsl.errors import LIMIT, Diagnostics, Problem, Source, Span
 from netdsl.parser.mistakes import explain
 from netdsl.parser.resume import resume
-from netdsl.parser.tables import tables
+from netdsl.parser.tables import load
 from netdsl.parser.text import decode, from_text
 from netdsl.parser.tokens import read_tokens
 from netdsl.syntax import Expression, File, Let
@@ -33,21 +33,23 @@ def parse_expression(span: Span, found: Diagnostics) -> Expression | None:
 
 
 def _parse(source: Source, text: str, found: Diagnostics) -> File:
-    parser = tables().parse_interactive(text)
+    parser = load().parse_interactive(text)
     tokens = read_tokens(parser, text, source, found)
-    empty = File(Span(source, 0, 0), 1, None, ())
+    unreadable = {d.span.line for d in found if d.span and d.span.source is source}
+    tree: File | None = None
     i: int | None = 0
-    for _ in range(LIMIT):
-        assert i is not None
+    mistakes = 0
+    while i is not None and i < len(tokens) and mistakes < LIMIT:
         try:
-            for i in range(i, len(tokens)):
-                tree = parser.feed_token(tokens[i])  # type: ignore[arg-type]
-            return tree or empty
+            tree = parser.feed_token(tokens[i])  # type: ignore[arg-type]
+            i += 1
+            continue
         except UnexpectedToken:
-            found.add(explain(tokens, i, parser.accepts()))
+            accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call]
+            if tokens[i].span.line not in unreadable:
+                found.add(explain(tokens, i, accepts))
         except Problem as problem:
-            found.add(problem.at(tokens[i - 1].span if i else tokens[i].span))
+            found.add(problem.at(problem.diagnostic.span or tokens[max(i - 1, 0)].span))
+        mistakes += 1
         i = resume(parser, tokens, i)
-        if i is None:
-            break
-    return empty
+    return tree or File(Span(source, 0, 0), 1, None, ())

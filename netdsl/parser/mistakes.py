@@ -1,4 +1,4 @@
-"""What a syntax error means: a message from the token before, the token, and what could stand there.
+"""What a syntax error means: from the token before, the token, and what could stand there.
 
 `MISTAKES` is asked in order; the first that recognises the place speaks.
 """
@@ -14,7 +14,18 @@ from netdsl.parser.tokens import Token
 SHOWN = 6  # expected tokens that a message lists
 
 CLOSES = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
-EXPRESSION_STARTS = {"NAME", "INT", "FLOAT", "STRING", "TRUE", "FALSE", "LPAR", "LSQB", "LBRACE", "IF"}
+EXPRESSION_STARTS = {
+    "NAME",
+    "INT",
+    "FLOAT",
+    "STRING",
+    "TRUE",
+    "FALSE",
+    "LPAR",
+    "LSQB",
+    "LBRACE",
+    "IF",
+}
 TEXTS = {
     "ARROW": "->",
     "DOTDOT": "..",
@@ -46,10 +57,11 @@ CLASSES = {
     "CARET": "an operator",
     "$END": "the end of the file",
 }
-KEYWORDS = set(
-    "netdsl from import let default extern net block train param layer require recur return repeat "
-    "for in if then else as and or not true false".split()
-)
+KEYWORDS = {
+    *("netdsl", "from", "import", "let", "default", "extern", "net", "block", "train", "param"),
+    *("layer", "require", "recur", "return", "repeat", "for", "in", "if", "then", "else", "as"),
+    *("and", "or", "not", "true", "false"),
+}
 
 
 @dataclass(frozen=True)

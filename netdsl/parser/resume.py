@@ -9,71 +9,68 @@ from netdsl.parser.tokens import Token
 
 ITEM_STARTS = {"FROM", "EXTERN", "NET", "BLOCK", "$END"}
 STATEMENT_STARTS = {"LET", "DEFAULT", "PARAM", "LAYER", "REQUIRE", "RECUR", "RETURN"}
-_OPEN = {"LPAR", "LSQB"}
-_CLOSE = {"RPAR", "RSQB"}
+BEHIND_A_NAME = {"EQUAL", "COMMA", "LSQB"}  # of a statement
+BEHIND_A_LOOP = {"ARROW", "AS", "RPAR", "COMMA"}  # no body goes on like this
+OPEN = {"LPAR": 1, "LSQB": 1, "RPAR": -1, "RSQB": -1}
 
 
 def resume(parser: InteractiveParser, tokens: list[Token], failed: int) -> int | None:
     """The token to go on with, the parser's stack cut back to take it; None: there is none."""
-    i = next_start(tokens, failed)
+    i = _next_start(tokens, failed, *_open_brackets(parser))
     while i is not None and not _cut(parser, tokens[i].type):
-        i = next_start(tokens, i + 1)
+        i = _next_start(tokens, i + 1, 0, 0)
     return i
 
 
-def next_start(tokens: list[Token], failed: int) -> int | None:
+def _next_start(tokens: list[Token], failed: int, depth: int, braces: int) -> int | None:
     """The first token from `failed` on that starts or ends something: an item, a statement, a body.
 
-    A keyword must be first on its line; a name too, with `=`, `,` or `[` behind it, outside of the
-    brackets that the statement opened.
+    A keyword must be first on its line; a name too, with what follows it in a statement. `depth`
+    and `braces`: the round and square, and the curly brackets that the statement has open.
     """
-    depth = _open_brackets(tokens, failed)
-    braces = 0
     for i in range(failed, len(tokens)):
         kind = tokens[i].type
+        behind = tokens[i + 1].type if i + 1 < len(tokens) else ""
         first = i == 0 or tokens[i].span.line > tokens[i - 1].span.line
-        if kind in ITEM_STARTS and (first or kind == "$END"):
+        if kind == "$END" or (first and kind in ITEM_STARTS | STATEMENT_STARTS):
             return i
-        if kind in STATEMENT_STARTS and first:
+        if kind == "NAME" and first and depth == 0 and i > failed and behind in BEHIND_A_NAME:
             return i
-        if kind == "LBRACE":
-            braces += 1
-        elif kind == "RBRACE":
-            if braces == 0:
-                return i
-            braces -= 1
-        elif kind in _OPEN:
-            depth += 1
-        elif kind in _CLOSE:
-            depth = max(0, depth - 1)
-        elif kind == "NAME" and first and depth == 0 and i > failed:
-            if tokens[i + 1].type in ("EQUAL", "COMMA", "LSQB"):
-                return i
+        if kind == "RBRACE" and braces == 0 and behind not in BEHIND_A_LOOP:
+            return i
+        braces = max(0, braces + (kind == "LBRACE") - (kind == "RBRACE"))
+        depth = max(0, depth + OPEN.get(kind, 0))
     return None
 
 
-def _open_brackets(tokens: list[Token], failed: int) -> int:
-    """How many round and square brackets are open before the token, since its statement began."""
-    depth = 0
-    for token in reversed(tokens[:failed]):
-        if token.type in _OPEN:
-            depth += 1
-        elif token.type in _CLOSE:
-            depth -= 1
-        elif token.type in ITEM_STARTS | STATEMENT_STARTS | {"LBRACE", "RBRACE"}:
-            break
-    return max(0, depth)
+def _open_brackets(parser: InteractiveParser) -> tuple[int, int]:
+    """How many round or square, and how many curly brackets the unfinished statement has open."""
+    state = parser.parser_state
+    size = next((n for n in _sizes(parser) if _is_start(parser, n, ("NET", "RETURN"))), 1)
+    kinds = [value.type for value in state.value_stack[size - 1 :] if isinstance(value, Token)]
+    return sum(kind in ("LPAR", "LSQB") for kind in kinds), kinds.count("LBRACE")
 
 
 def _cut(parser: InteractiveParser, terminal: str) -> bool:
     """Cut the stack back to where an item or a statement may start and `terminal` may follow."""
     state = parser.parser_state
-    sign = "NET" if terminal in ITEM_STARTS else None
-    for size in range(len(state.state_stack), 0, -1):
+    starts = ("NET",) if terminal in ITEM_STARTS else ("NET", "RETURN")
+    for size in _sizes(parser):
         row = state.parse_conf.states[state.state_stack[size - 1]]
-        starts = {name for name in ("NET", "RETURN") if row.get(name, (None,))[0] is Shift}
-        if (sign in starts if sign else starts) and terminal in row:
+        if terminal in row and _is_start(parser, size, starts):
             del state.state_stack[size:]
             del state.value_stack[size - 1 :]
             return True
     return False
+
+
+def _sizes(parser: InteractiveParser) -> range:
+    return range(len(parser.parser_state.state_stack), 0, -1)
+
+
+def _is_start(parser: InteractiveParser, size: int, terminals: tuple[str, ...]) -> bool:
+    """Whether a stack of that size stands where one of the keywords may start something."""
+    state = parser.parser_state
+    row = state.parse_conf.states[state.state_stack[size - 1]]
+    is_word = "THEN" in row  # any keyword: a label, or the name of an argument
+    return not is_word and any(row.get(name, (None,))[0] is Shift for name in terminals)

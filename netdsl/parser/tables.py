@@ -1,7 +1,7 @@
 """The parser's tables: built by lark from grammar.lark once, kept as plain data in grammar.json.
 
-Building takes 150 ms, loading 15. Tables of another grammar or another lark are not used. After a
-change of the grammar: `python -m netdsl.parser.tables`.
+Building takes 150 ms, loading 20. Tables of another grammar or another lark are not used. After a
+change of the grammar: `python -m netdsl.parser.generate`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from lark.grammar import Rule
 from lark.lexer import TerminalDef
 
 from netdsl.parser.tree import TREE
+from netdsl.pause import pause_collector
 
 OPTIONS: dict[str, Any] = {
     "parser": "lalr",
@@ -28,15 +29,16 @@ _FOLDER = files("netdsl")
 
 
 @cache
-def tables() -> lark.Lark:
+def load() -> lark.Lark:
     """The parser, from grammar.json where that is up to date, else from the grammar."""
     grammar = _FOLDER.joinpath("grammar.lark").read_text("utf-8")
     stored = _FOLDER.joinpath("grammar.json")
     if stored.is_file():
-        content = json.loads(stored.read_text("utf-8"))
-        if content["key"] == key(grammar):
-            return _load(content["data"], content["memo"])
-    return _build(grammar)
+        with pause_collector():
+            content = json.loads(stored.read_text("utf-8"))
+            if content["key"] == key(grammar):
+                return _restore(content["data"], content["memo"])
+    return build(grammar)
 
 
 def key(grammar: str) -> str:
@@ -44,31 +46,28 @@ def key(grammar: str) -> str:
     return hashlib.sha256(f"lark {lark.__version__} {OPTIONS}\n{grammar}".encode()).hexdigest()
 
 
-def dump() -> str:
-    """The tables of grammar.lark as JSON."""
-    grammar = _FOLDER.joinpath("grammar.lark").read_text("utf-8")
-    data, memo = _build(grammar, tree=False).memo_serialize([TerminalDef, Rule])
+def dump(grammar: str) -> str:
+    """The tables of a grammar as JSON."""
+    data, memo = build(grammar, tree=False).memo_serialize([TerminalDef, Rule])
     content = {"key": key(grammar), "data": data, "memo": memo}
     return json.dumps(content, separators=(",", ":")) + "\n"
 
 
-def _build(grammar: str, tree: bool = True) -> lark.Lark:
+def build(grammar: str, tree: bool = True) -> lark.Lark:
+    """The parser of a grammar; without `tree` its rules build lark's own."""
     return lark.Lark(grammar, transformer=TREE if tree else None, **OPTIONS)
 
 
-def _load(data: dict[str, Any], memo: dict[str, Any]) -> lark.Lark:
+def _restore(data: dict[str, Any], memo: dict[str, Any]) -> lark.Lark:
     # JSON made strings of the numbers that were keys
     table = data["parser"]["parser"]
     table["tokens"] = _numbered(table["tokens"])
     table["states"] = _numbered({n: _numbered(row) for n, row in table["states"].items()})
-    return lark.Lark._load_from_dict(data, _numbered(memo), transformer=TREE)
+    loaded: lark.Lark = lark.Lark._load_from_dict(  # type: ignore[no-untyped-call]
+        data, _numbered(memo), transformer=TREE
+    )
+    return loaded
 
 
 def _numbered(rows: dict[str, Any]) -> dict[int, Any]:
     return {int(n): row for n, row in rows.items()}
-
-
-if __name__ == "__main__":
-    path = str(_FOLDER.joinpath("grammar.json"))
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(dump())

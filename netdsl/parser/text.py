@@ -1,4 +1,4 @@
-"""Bytes to the text of a .net file: UTF-8 without NUL, at most 256 kB; a byte order mark is dropped."""
+"""Bytes to the text of a .net file: UTF-8 without NUL, at most 256 kB; a BOM is dropped."""
 
 from __future__ import annotations
 

@@ -50,30 +50,27 @@ def read_tokens(
 ) -> list[Token]:
     """All tokens of the parser's text, as they stand in the source, the last one `$END`."""
     tokens: list[Token] = []
-    state: Any = parser.lexer_thread.state
-    lexer = parser.lexer_thread
+    lexer: Any = parser.lexer_thread
     unknown = 0
-    while True:
+    while unknown < CHARACTERS:
         try:
             for token in lexer.lex(parser.parser_state):
-                assert token.start_pos is not None and token.end_pos is not None
                 span = Span(source, token.start_pos, token.end_pos)
                 tokens.append(Token(token.type, str(token), span))
-                if len(token) > DIGITS and (problem := too_long(tokens[-1])):
+                if len(token) > DIGITS and (problem := _too_long(tokens[-1])):
                     found.add(problem.at(span))
             break
-        except UnexpectedCharacters as error:
-            length = _run(text, error.pos_in_stream)
-            state.line_ctr.feed(text[error.pos_in_stream : error.pos_in_stream + length])
-            found.add(_unknown(Span(source, error.pos_in_stream, error.pos_in_stream + length)))
+        except UnexpectedCharacters:
+            start: int = lexer.state.line_ctr.char_pos
+            end = _end_of_run(text, start)
+            lexer.state.line_ctr.feed(text[start:end])
+            found.add(_unknown(Span(source, start, end)))
             unknown += 1
-            if unknown == CHARACTERS:
-                break
-    end = Span(source, len(text), len(text))
-    return [*tokens, Token("$END", "", end)]
+    last = Span(source, len(text), len(text))
+    return [*tokens, Token("$END", "", last)]
 
 
-def too_long(token: Token) -> Problem | None:
+def _too_long(token: Token) -> Problem | None:
     """What is wrong with a long token, if anything."""
     if token.type in ("INT", "FLOAT"):
         return Problem("N322", f"this number has more than {DIGITS} digits")
@@ -82,18 +79,18 @@ def too_long(token: Token) -> Problem | None:
     return None
 
 
-def _run(text: str, start: int) -> int:
-    """How many characters from `start` belong together: a letter's word, else one character."""
+def _end_of_run(text: str, start: int) -> int:
+    """Where the characters that belong to the first one end: those of a word, else it is alone."""
     end = start + 1
     while end < len(text) and text[start].isalpha() and (text[end].isalnum() or text[end] == "_"):
         end += 1
-    return end - start
+    return end
 
 
 def _unknown(span: Span) -> Diagnostic:
     text = span.text
     if text == '"':
-        helps = ("a string ends on its line, with another `\"`",)
+        helps = ('a string ends on its line, with another `"`',)
         return Diagnostic("N001", "this string is never closed", span, helps=helps)
     if text in SPELLINGS:
         here = SPELLINGS[text]

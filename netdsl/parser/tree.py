@@ -12,10 +12,11 @@ from types import SimpleNamespace
 from typing import Any, TypeVar
 
 from netdsl import syntax as s
-from netdsl.errors import Problem
+from netdsl.errors import Problem, Span
 from netdsl.parser.tokens import Token
 
 DEPTH = 64
+FLAT = {s.File, s.Definition, *s.STATEMENTS} - {s.Recur}  # these do not nest in each other
 
 Children = list[Any]
 N = TypeVar("N", bound=s.Node)
@@ -23,17 +24,25 @@ N = TypeVar("N", bound=s.Node)
 
 def node(kind: type[N], children: Children, *fields: Any) -> N:
     """A node that spans its children; N321 where it is too deep."""
-    return kind(children[0].span.to(children[-1].span), _depth(children), *fields)
+    depth = max(child.depth for child in children) if kind in FLAT else _depth(children)
+    return kind(_span(children), depth, *fields)
+
+
+def _span(children: Children) -> Span:
+    whole: Span = children[0].span.to(children[-1].span)
+    return whole
 
 
 def _depth(children: Children) -> int:
     depth: int = 1 + max(child.depth for child in children)
     if depth > DEPTH:
-        raise Problem(
+        too_deep = Problem(
             "N321",
             f"this is nested more than {DEPTH} levels deep",
             helps=("give a part of it a name: `y = …`, `let n = …`",),
         )
+        too_deep.diagnostic = too_deep.at(_span(children))
+        raise too_deep
     return depth
 
 

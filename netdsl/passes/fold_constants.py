@@ -1,4 +1,4 @@
-"""Constant folding: pointwise arithmetic on constants is done, and x * 1 and x / 1 are x.
+"""Constant folding: pointwise arithmetic on constants is done, and x * 1, x / 1, x - 0 are x.
 
 Given   y = x * (2 - 1)
 Result  y = x
@@ -15,9 +15,6 @@ from netdsl.lazy import torch
 from netdsl.op import Value, Values
 from netdsl.rewrite import rebuild
 
-NEUTRAL = {"mul": ((0, 1.0), (1, 1.0)), "div": ((1, 1.0),)}  # op -> (operand, number) that does nothing
-
-
 def fold_constants(graph: Graph) -> Graph:
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
@@ -27,7 +24,7 @@ def fold_constants(graph: Graph) -> Graph:
         if node.op.pointwise and xs and all(c is not None for c in constants):
             result = node.op.reference(*(torch.tensor(c, dtype=torch.float64) for c in constants))
             return (b.constant(result.item()),) if math.isfinite(result.item()) else None
-        for position, neutral in NEUTRAL.get(node.op.name, ()):
+        for position, neutral in node.op.neutral:
             other = xs[1 - position]
             if constants[position] == neutral and other.type == node.types[0]:
                 return (other,)

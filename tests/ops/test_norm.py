@@ -1,7 +1,8 @@
-"""Normalisation against torch's modules: outputs, gradients, and the buffers after several steps."""
+"""Normalisation against torch's modules: outputs, gradients, buffers after several steps."""
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 import pytest
@@ -33,15 +34,16 @@ TWINS = [
 every_twin = pytest.mark.parametrize(("op", "twin", "shape"), TWINS, ids=lambda v: str(v)[:40])
 
 
-def fresh(twin: nn.Module, dtype: torch.dtype = torch.float64) -> Any:
-    torch.manual_seed(0)
-    twin = type(twin)(**{k: getattr(twin, k) for k in ("num_features", "eps", "momentum")} | {
-        "affine": twin.affine,
-        "track_running_stats": twin.track_running_stats,
-    })
+def fresh(twin: Any, dtype: torch.dtype = torch.float64) -> Any:
+    """A copy of the module with random parameters and reset buffers."""
+    twin = deepcopy(twin)
     for p in twin.parameters():
         nn.init.uniform_(p, 0.5, 2)
     return twin.to(dtype)
+
+
+def given(xs: tuple[Tensor, ...]) -> dict[str, Tensor]:
+    return {f"x{i}": x for i, x in enumerate(xs)}
 
 
 def owned(op: Op, twin: nn.Module, x: Tensor) -> tuple[Tensor, ...]:
@@ -64,7 +66,7 @@ def test_training_gives_torchs_bits_over_three_steps(
         x = torch.randn(shape, dtype=dtype) * (step + 1) + step
         xs = (x, *owned(op, twin, x))
         graph, names = specialised(op, xs, training=True)
-        got = dict(zip(names, interpret(graph, {f"x{i}": v for i, v in enumerate(xs)}), strict=True))
+        got = dict(zip(names, interpret(graph, given(xs)), strict=True))
         assert all(torch.equal(a, b) for a, b in zip(xs[1:], owned(op, twin, x), strict=True))
         assert_exact(got.pop("y"), twin(x))
         buffers = dict(twin.named_buffers())
@@ -81,7 +83,7 @@ def test_eval_gives_torchs_bits(op: Op, twin: Any, shape: tuple[int, ...]) -> No
     x = torch.randn(shape, dtype=torch.float64)
     xs = (x, *owned(op, twin, x))
     graph, names = specialised(op, xs, training=False)
-    (y,) = interpret(graph, {f"x{i}": v for i, v in enumerate(xs)})
+    (y,) = interpret(graph, given(xs))
     assert names == ("y",)
     assert_exact(y, twin(x))
 
@@ -102,7 +104,7 @@ def test_gradients_are_torchs(op: Any, twin: Any, shape: tuple[int, ...], traini
         form, xs = BatchNormInference(op.eps, op.affine), xs[:-1]
     types = tuple(Type(tuple(v.shape), "float" if v.is_floating_point() else "int") for v in xs)
     graph, found = backward(form, types)
-    inputs = {f"x{i}": v for i, v in enumerate(xs)}
+    inputs = given(xs)
     results = form.reference(*xs)
     results = results if isinstance(results, tuple) else (results,)
     inputs |= {f"dy{i}": torch.zeros_like(v) for i, v in enumerate(results)} | {"dy0": dy}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from netdsl.backends.contract import Decline, Kernel
+from netdsl.backend import Decline, Kernel
 from netdsl.fusions.region import Fused
 from netdsl.ir import Node
 from netdsl.lazy import torch
@@ -27,7 +27,7 @@ class TorchBackend:
     ) -> Kernel | Decline:
         if isinstance(node.op, Fused):
             return self._region(node.op, None)
-        return node.op.kernel(*used)
+        return node.op.kernel(operands, used)
 
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         if isinstance(node.op, Fused):
@@ -38,4 +38,4 @@ class TorchBackend:
         body = plan(fused.body, (self,), self._dtype, self._device, owned=owned)
         if len(fused.body.outputs) == 1:
             return lambda *tensors: body(tensors)[0]
-        return lambda *tensors: body(tensors)
+        return lambda *tensors: tuple(body(tensors))

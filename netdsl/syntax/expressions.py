@@ -1,7 +1,4 @@
-"""The syntax tree of a .net file: frozen dataclasses, each with its `Span`; nothing is resolved.
-
-Two trees are equal when they say the same, wherever they stand.
-"""
+"""What stands right of `=`: expressions, and the stages of chains."""
 
 from __future__ import annotations
 
@@ -32,177 +29,6 @@ class Node:
         return tuple([getattr(self, f.name) for f in fields(self)[2:]])
 
 
-# ---- a file
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class File(Node):
-    """`netdsl 1`, then items. `edition` is None where the file does not say it."""
-
-    edition: int | None
-    items: tuple[Item, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Import(Node):
-    """`from blocks import ConvBN, SE`."""
-
-    module: Name
-    names: tuple[Name, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Let(Node):
-    """`let n = depths[depth]`: a name for a value of compile time; in a file or a block."""
-
-    name: Name
-    value: Expression
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Default(Node):
-    """`default conv(bias=false)`; in a file or a block."""
-
-    call: Call
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Extern(Node):
-    """`extern deform(x: [N, C, H, W]; k = 3) -> [N, C, H, W]`: an op that Python supplies."""
-
-    name: Name
-    tensors: tuple[Tensor, ...]
-    hypers: tuple[Hyper, ...]
-    outputs: tuple[Out, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Alias(Node):
-    """`net ResNet101 = ResNet(depth=101)`."""
-
-    name: Name
-    call: Call
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Definition(Node):
-    """`net Name(tensors; hypers) -> outputs { body }`, or `block`; no outputs: not declared."""
-
-    kind: str
-    name: Name
-    tensors: tuple[Tensor, ...]
-    hypers: tuple[Hyper, ...]
-    outputs: tuple[Out, ...]
-    body: tuple[Statement, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Tensor(Node):
-    """`x: [N, 3, H, W]` in a signature."""
-
-    name: Name
-    type: TensorType | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class TensorType(Node):
-    """`[N, 16*h]`, `int[N, T]`."""
-
-    dtype: Name | None
-    sizes: tuple[Expression, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Hyper(Node):
-    """`depth = 50` in a signature; None: it must be given."""
-
-    name: Name
-    default: Expression | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Out(Node):
-    """`train aux1: [N, classes]`; a single output without a name is returned."""
-
-    name: Name | None
-    type: TensorType
-    train: bool
-
-
-# ---- statements of a body
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Assign(Node):
-    """`f = x -> conv(64, 3)`."""
-
-    name: Name
-    value: Expression
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Unpack(Node):
-    """`y, h, c = x -> lstm(64)`."""
-
-    names: tuple[Name, ...]
-    value: Expression
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Equation(Node):
-    """`h[t] = …`, `h[0]: [N, d] = 0` inside `recur`."""
-
-    name: Name
-    index: Expression
-    type: TensorType | None
-    value: Expression
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Param(Node):
-    """`param W: [D, hidden] = orthogonal`."""
-
-    name: Name
-    type: TensorType
-    init: Expression | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Layer(Node):
-    """`layer enc = Encoder(d)`: one instance, shared by every use."""
-
-    name: Name
-    stage: Stage
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Require(Node):
-    """`require depth % 6 == 2, "a CIFAR ResNet has depth 6n+2"`."""
-
-    condition: Expression
-    text: str | None
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Recur(Node):
-    """`recur t in 1..T { … }`."""
-
-    name: Name
-    first: Expression
-    last: Expression
-    body: tuple[Statement, ...]
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Return(Node):
-    """`return e`."""
-
-    value: Expression
-
-
-# ---- expressions
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Name(Node):
     """A name where it is used, or where it is given."""
@@ -215,6 +41,9 @@ class Literal(Node):
     """A number, a string, true or false."""
 
     value: int | float | str | bool
+
+    def _said(self) -> tuple[object, ...]:
+        return type(self.value), self.value  # True is not 1
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -384,31 +213,23 @@ class Choose(Node):
     no: Group
 
 
-Item: TypeAlias = Union[Import, Let, Default, Extern, Alias, Definition]
-Statement: TypeAlias = Union[
-    Assign, Unpack, Let, Equation, Param, Layer, Default, Require, Recur, Return
-]
-Stage: TypeAlias = Union[Call, Bare, Labelled, Group, For, Repeat, Choose]
+Stage: TypeAlias = Call | Bare | Labelled | Group | For | Repeat | Choose
 Argument: TypeAlias = Union["Expression", Keyword]
-Expression: TypeAlias = Union[
-    Name,
-    Literal,
-    Sequence,
-    Table,
-    Comprehension,
-    Unary,
-    Binary,
-    Index,
-    Field,
-    Ternary,
-    Chain,
-    Call,
-    Labelled,
-]
-
-STATEMENTS = Statement.__args__
-STAGES = Stage.__args__
-EXPRESSIONS = Expression.__args__
+Expression: TypeAlias = (
+    Name
+    | Literal
+    | Sequence
+    | Table
+    | Comprehension
+    | Unary
+    | Binary
+    | Index
+    | Field
+    | Ternary
+    | Chain
+    | Call
+    | Labelled
+)
 
 
 def names_in(node: Node) -> Iterator[Name]:

@@ -1,0 +1,76 @@
+"""Losses and metrics by name, or by `package:function`; each takes (output, target) -> a scalar."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeAlias
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from netdsl.datasets.errors import did_you_mean
+
+Measure: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+
+
+class TrainingError(ValueError):
+    """A request that cannot be trained, with the fix in its message."""
+
+
+def mse(y: Tensor, target: Tensor) -> Tensor:
+    """Mean of (y - t)²; a class number is met as a one-hot vector."""
+    return F.mse_loss(y, as_values(y, target))
+
+
+def l1(y: Tensor, target: Tensor) -> Tensor:
+    """Mean of |y - t|; a class number is met as a one-hot vector."""
+    return F.l1_loss(y, as_values(y, target))
+
+
+def accuracy(y: Tensor, target: Tensor) -> Tensor:
+    """The share of examples whose largest output is their class."""
+    return (y.argmax(1) == target).float().mean()
+
+
+def top5(y: Tensor, target: Tensor) -> Tensor:
+    """The share of examples whose class is among the five largest outputs."""
+    best = y.topk(min(5, y.shape[1]), dim=1).indices
+    return (best == target[:, None]).any(1).float().mean()
+
+
+def as_values(y: Tensor, target: Tensor) -> Tensor:
+    """Targets to be met by y: class numbers as one-hot vectors, others in the shape of y."""
+    if target.dtype == torch.int64:
+        return F.one_hot(target, y.shape[1]).to(y.dtype)
+    return target.to(y.dtype).reshape(y.shape)
+
+
+LOSSES: Mapping[str, Measure] = {
+    "ce": F.cross_entropy,  # of logits
+    "nll": F.nll_loss,  # of log-probabilities
+    "mse": mse,
+    "l1": l1,
+}
+METRICS: Mapping[str, Measure] = {"accuracy": accuracy, "top5": top5, "mse": mse, "mae": l1}
+ONE_HOT = ("mse", "l1")
+
+
+def find(what: str, name: str, known: Mapping[str, Measure]) -> Measure:
+    """The measure of a name in the table, or the function `package:function`."""
+    if name in known:
+        return known[name]
+    module, colon, function = name.partition(":")
+    if not colon:
+        names, guess = ", ".join(known), did_you_mean(name, known)
+        raise TrainingError(f"no {what} is called `{name}` ({names}, or package:function){guess}")
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.append("")  # the user's own module beside the net, as `python -m` would find it
+    try:
+        found: Measure = getattr(importlib.import_module(module), function)
+    except (ImportError, AttributeError) as error:
+        raise TrainingError(f"{what} `{name}`: {error}") from error
+    return found

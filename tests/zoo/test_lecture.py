@@ -1,0 +1,122 @@
+"""The lecture's nets against the same nets written by hand in torch.nn."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from parity import assert_parity, images, pair
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+TRAINING = pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+
+
+@TRAINING
+def test_lenet_is_the_sequence_of_its_layers(training: bool) -> None:
+    model, twin = pair(lenet, "lenet")
+    assert_parity(model.train(training), twin.train(training), images(3, 1, 32, 32))
+
+
+@TRAINING
+def test_dannet_is_the_sequence_of_its_layers(training: bool) -> None:
+    model, twin = pair(column, "dannet:DanNet")
+    assert_parity(model.train(training), twin.train(training), images(3, 1, 29, 29))
+
+
+def test_mcdnn_is_the_mean_of_its_columns_probabilities() -> None:
+    model, twin = pair(Columns, "dannet:MCDNN")
+    assert_parity(model, twin, images(3, 1, 29, 29))
+
+
+@TRAINING
+@pytest.mark.parametrize("skip", [True, False], ids=["residual", "plain"])
+def test_cifar_resnet_is_the_net_of_the_paper(training: bool, skip: bool) -> None:
+    model, twin = pair(lambda: ResNetCIFAR(3, skip), "resnet_cifar", {"depth": 20, "skip": skip})
+    assert_parity(model.train(training), twin.train(training), images(3, 3, 32, 32))
+
+
+def lenet() -> nn.Module:
+    """LeNet-5, LeCun et al. 1998."""
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Conv2d(6, 16, 5),
+        nn.Tanh(),
+        nn.AvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(400, 120),
+        nn.Tanh(),
+        nn.Linear(120, 84),
+        nn.Tanh(),
+        nn.Linear(84, 10),
+    )
+
+
+def column() -> nn.Module:
+    """One column, Ciresan et al. 2011: 20C4-MP2-40C5-MP3-150N-10N."""
+    return nn.Sequential(
+        nn.Conv2d(1, 20, 4),
+        nn.Tanh(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(20, 40, 5),
+        nn.Tanh(),
+        nn.MaxPool2d(3),
+        nn.Flatten(),
+        nn.Linear(360, 150),
+        nn.Tanh(),
+        nn.Linear(150, 10),
+    )
+
+
+class Columns(nn.Module):
+    """Several columns, their probabilities averaged (Ciresan et al. 2012)."""
+
+    def __init__(self, count: int = 5) -> None:
+        super().__init__()
+        self.columns = nn.ModuleList(column() for _ in range(count))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.stack([c(x).softmax(dim=1) for c in self.columns]).mean(dim=0)
+
+
+class Basic(nn.Module):
+    """Two convolutions; its shortcut, of option A, subsamples and appends channels of zeros."""
+
+    def __init__(self, before: int, channels: int, stride: int, skip: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(before, channels, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(channels)
+        self.skip = skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        if not self.skip:
+            return F.relu(y)
+        stride, missing = self.conv1.stride[0], y.shape[1] - x.shape[1]
+        return F.relu(y + F.pad(x[:, :, ::stride, ::stride], (0, 0, 0, 0, 0, missing)))
+
+
+class ResNetCIFAR(nn.Module):
+    """He et al. 2015, section 4.2: 6 n + 2 layers."""
+
+    def __init__(self, n: int, skip: bool) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 16, 3, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(16)
+        widths = [16] * (n + 1) + [32] * n + [64] * n
+        self.blocks = nn.Sequential(
+            *[
+                Basic(before, c, 1 if before == c else 2, skip)
+                for before, c in zip(widths, widths[1:], strict=False)
+            ]
+        )
+        self.fc = nn.Linear(64, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.blocks(F.relu(self.bn1(self.conv1(x))))
+        return self.fc(y.mean(dim=(2, 3)))
+
+
