@@ -1,1 +1,1 @@
-"""Triton kernels as plain tensor functions: they import torch, triton and each other, nothing else."""
+"""Triton kernels as plain tensor functions: they import torch, triton and each other alone."""

@@ -1,7 +1,7 @@
 """netdsl: a neural net as a text that reads like the paper, compiled to an nn.Module.
 
-    model = netdsl.load("resnet", hyper={"depth": 101})
-    graph = netdsl.parse("lenet.net")                   # no torch
+model = netdsl.load("resnet", hyper={"depth": 101})
+graph = netdsl.parse("lenet.net")                   # no torch
 """
 
 from __future__ import annotations

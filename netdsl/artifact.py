@@ -1,9 +1,9 @@
-"""The artefact, a `.netc` file: a safetensors file with the weights, and everything else as one JSON.
+"""The artefact, a `.netc` file: a safetensors file with the weights, all else in it as one JSON.
 
-The one metadata key holds format, source text with its imports, hyper-parameters, options, choices and
-a hash over all but itself. Loading treats the file as a stranger's: sizes are capped, the JSON is
-parsed strictly, and names, shapes and dtypes are compared with the graph before a tensor is allocated.
-Nothing in it is run.
+The one metadata key holds format, source text with its imports, hyper-parameters, options, choices
+and a hash over all but itself. Loading treats the file as a stranger's: sizes are capped, the JSON
+is parsed strictly, and names, shapes and dtypes are compared with the graph before a tensor is
+allocated. Nothing in it is run.
 """
 
 from __future__ import annotations
@@ -134,7 +134,9 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
     _demand(said.outputs is None or _list_of(said.outputs, str), "`outputs` is no list of paths")
     for name in ("hyper", "options", "choices"):
         table = getattr(said, name)
-        _demand(isinstance(table, dict) and _shallow(table), f"`{name}` is no table of plain values")
+        _demand(
+            isinstance(table, dict) and _shallow(table), f"`{name}` is no table of plain values"
+        )
     _canonical(content).encode()
     for text in (*said.files, *said.files.values(), *(said.outputs or ()), said.net or ""):
         text.encode()  # half a surrogate pair is a ValueError too
@@ -215,5 +217,5 @@ def _digest(manifest: Manifest, tensors: Mapping[str, Tensor]) -> str:
     sha = hashlib.sha256(_canonical(manifest.as_json()).encode())
     for key, (dtype, shape) in sorted(_specs(tensors).items()):
         sha.update(f"\n{key} {dtype} {list(shape)} ".encode())
-        sha.update(memoryview(tensors[key].reshape(-1).view(torch.uint8).numpy()))
+        sha.update(tensors[key].reshape(-1).view(torch.uint8).numpy().data)
     return sha.hexdigest()

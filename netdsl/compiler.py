@@ -1,8 +1,8 @@
 """The compiler, as a table of contents: a text to a graph, a graph to a module, a module to a file.
 
-    model = load("resnet", hyper={"depth": 101})     # text -> syntax -> graph -> module
-    model.save("m.netc"); model = load("m.netc")    # module -> artefact -> module, in eval
-    print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
+model = load("resnet", hyper={"depth": 101})     # text -> syntax -> graph -> module
+model.save("m.netc"); model = load("m.netc")    # module -> artefact -> module, in eval
+print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def _module(
 
 
 def _open(path: Path, backend: str) -> NetModule:
-    """The module of an artefact: its text compiled again, names and shapes compared, then filled."""
+    """The module of an artefact: its text compiled again, its tensors compared, then adopted."""
     opened = artifact.read(path)
     said = opened.manifest
     sources = Sources(said.root, {key: Source(key, text) for key, text in said.files.items()})

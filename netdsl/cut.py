@@ -1,10 +1,10 @@
 """Cutting a graph in two: forward from backward, folded weights from what runs at each call.
 
 Given   a graph and a set of early nodes
-Result  the early graph (those nodes; values that cross are outputs with role `saved`) and the late
-        graph (the rest; crossing values are inputs with role `saved`). Sources, and what follows from
-        constants alone, may be in both. A view is made again rather than saved: no two saved tensors
-        share memory.
+Result  the early graph (those nodes; values that cross are outputs with role `saved`) and the
+        late graph (the rest; crossing values are inputs with role `saved`). Sources, and what
+        follows from constants alone, may be in both. A view is made again rather than saved: no
+        two saved tensors share memory.
 """
 
 from __future__ import annotations

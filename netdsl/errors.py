@@ -1,4 +1,4 @@
-"""Every message about a .net file: a place, one sentence, a fix, collected so that one run tells all.
+"""Every message about a .net file: a place, one sentence, a fix; collected, so one run tells all.
 
 The front end raises `Problem` where a rule of the language is broken and no place is known (an op's
 shape rule), turns it into a `Diagnostic` where the place is known, and adds it to `Diagnostics`.

@@ -1,10 +1,10 @@
 """Folded weights between calls: kept while nothing that they were made from can have changed.
 
 `_version` alone does not see fused optimisers or writes through `p.data`; so a guard holds each
-tensor's address and version, the number of optimiser steps taken in this process, and numbers out of
-the tensors themselves: vectors whole, of a weight at least one number of every row, of every column
-and of every place in the window. Reading all of ResNet-50's weights would take 15 ms a call; this
-takes 0.5.
+tensor's address and version, the number of optimiser steps taken in this process, and numbers out
+of the tensors themselves: vectors whole, of a weight at least one number of every row, of every
+column and of every place in the window. Reading all of ResNet-50's weights would take 15 ms a call;
+this takes 0.5.
 
 The limit: a write of single numbers behind autograd's back (`p.data[7, 5] = 0`, a NumPy view) can
 miss all of those. After such a write call `model.eval()`, which drops what is folded; any other way

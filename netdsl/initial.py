@@ -16,7 +16,8 @@ from netdsl.kinds import Kind
 
 @dataclass(frozen=True)
 class Init:
-    """A distribution: constant(value), uniform(low, high), normal(mean, std), orthogonal(), identity()."""
+    """A distribution: constant(value), uniform(low, high), normal(mean, std), orthogonal() or
+    identity()."""
 
     name: str
     arguments: tuple[float, ...] = ()
@@ -52,7 +53,7 @@ NAMED = {
 
 @dataclass(frozen=True)
 class Initial(Kind):
-    """An initial value in a .net file: a name of `NAMED`, a number, or an `Init` (normal(0.02) …)."""
+    """An initial value in a .net file: a name of `NAMED`, a number, or an `Init`."""
 
     @property
     def words(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The reference interpreter: a graph node by node through the ops' references, gradients by autograd.
+"""The reference interpreter: a graph node by node by the ops' references, gradients by autograd.
 
 The oracle that compiled plans are compared with, and the meaning of a fused region.
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def interpret(graph: Graph, given: Mapping[str, Tensor]) -> list[Tensor]:
-    """The outputs of a graph without modal ops, in order; `given` has inputs and parameters by key."""
+    """The outputs of a graph without modal ops, in order; `given` has the sources by key."""
     like = next((t for t in given.values() if t.is_floating_point()), torch.zeros(()))
     results: list[tuple[Tensor, ...]] = []
     for n, node in graph.items:

@@ -1,8 +1,8 @@
 """The graph: a frozen networkx multigraph of operations, built operands first.
 
-A node is one application of an op (`Node`); an edge runs from the node that makes a value to its user,
-keyed (result index, operand position). Nodes are numbered 0, 1, 2 … in the order they were built, so
-iterating a graph visits operands before users.
+A node is one application of an op (`Node`); an edge runs from the node that makes a value to its
+user, keyed (result index, operand position). Nodes are numbered 0, 1, 2 … in the order they were
+built, so iterating a graph visits operands before users.
 """
 
 from __future__ import annotations
@@ -71,6 +71,13 @@ class Constant(Source):
     value: float = 0.0
     name = "constant"
 
+    def __eq__(self, other: object) -> bool:
+        """By the digits, since -0.0 == 0.0 and nan != nan."""
+        return isinstance(other, Constant) and repr(self) == repr(other)
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
+
     def describe(self) -> str:
         return f"constant {self.value!r}"
 
@@ -87,15 +94,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Output:
-    """A value that leaves the graph; `role`: output, train (None in eval), tap, update (the new value of
-    the buffer `name`), gradient (of the input or parameter `name`) or saved (for backward)."""
+    """A value that leaves the graph; `role`: output, train (None in eval), tap, update (the new
+    value of the buffer `name`), gradient (of the input or parameter `name`) or saved."""
 
     name: str
     value: Value
     role: str = "output"
 
 
-class Graph(nx.MultiDiGraph):
+class Graph(nx.MultiDiGraph):  # type: ignore[type-arg]  # generic in its stubs alone
     """A frozen graph of `Node`s with named outputs; build one with `Builder`."""
 
     name = ""
@@ -198,7 +205,7 @@ class Builder:
         self.graph.name = name
         self.path = ""
         self.span: Span | None = None
-        self._constants: dict[float, Value] = {}
+        self._constants: dict[Constant, Value] = {}
         self._owned: dict[str, Value] = {}
 
     def __call__(self, op: Op, *operands: Value) -> Value:
@@ -217,10 +224,10 @@ class Builder:
         return tuple([Value(n, i, t) for i, t in enumerate(node.types)])
 
     def constant(self, number: float) -> Value:
-        value = self._constants.get(number)
+        op = Constant(Type(()), number)
+        value = self._constants.get(op)
         if value is None:
-            value = self(Constant(Type(()), number))
-            self._constants[number] = value
+            value = self._constants[op] = self(op)
         return value
 
     def layer(self, op: Op, *tensors: Value) -> tuple[Value, ...]:

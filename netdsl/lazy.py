@@ -1,4 +1,4 @@
-"""torch and its functional namespace, imported at first use: `check` and `show` never pay for it."""
+"""torch and its functional namespace, imported at first use: `check` and `show` never do."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """Liveness: which values share memory, when that memory is last read, and who may write over it.
 
-A buffer is the memory of a value and of its views. It is borrowed where it comes from outside (inputs,
-parameters, saved tensors): nobody writes there. It lives to the end where an output is in it.
+A buffer is the memory of a value and of its views. It is borrowed where it comes from outside
+(inputs, parameters, saved tensors): nobody writes there. It lives to the end where an output is in
+it.
 """
 
 from __future__ import annotations

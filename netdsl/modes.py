@@ -23,7 +23,8 @@ def modal_paths(graph: Graph) -> tuple[str, ...]:
 
 def specialise(graph: Graph, training: Collection[str]) -> Graph:
     """The layer graph in one mode."""
-    updates: list[Output] = []
+    newest: dict[Value, Value] = {}  # of a buffer: layers that share one update it one by one
+    updates: dict[str, Value] = {}
     seeds: list[Value] = []
 
     def seed(b: Builder) -> Value:
@@ -39,10 +40,17 @@ def specialise(graph: Graph, training: Collection[str]) -> Graph:
             return None
         mode = node.path in training
         seeded = (seed(b),) if node.op.random and mode else ()
-        new = node.op.specialise(b, (*xs, *seeded), mode, streams)
+        latest = tuple(newest.get(x, x) for x in xs)
+        new = node.op.specialise(b, (*latest, *seeded), mode, streams)
         streams += 1
-        updates.extend(Output(f"{node.path}.{k}", v, "update") for k, v in new.updates.items())
+        keys = {getattr(b.graph.node(x.node).op, "key", ""): x for x in xs}
+        for name, value in new.updates.items():
+            key = f"{node.path}.{name}" if node.path else name
+            newest[keys[key]] = updates[key] = value
         return new.results
 
+    def updated(b: Builder) -> tuple[Output, ...]:
+        return tuple(Output(key, value, "update") for key, value in updates.items())
+
     outputs = tuple(o for o in graph.outputs if o.role != "train" or "" in training)
-    return rebuild(graph, change, outputs=outputs, added=lambda b: tuple(updates))
+    return rebuild(graph, change, outputs=outputs, added=updated)

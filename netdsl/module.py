@@ -47,7 +47,8 @@ class NetModule(Namespace):
 
     Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
     eval), or a tuple of the taps asked for. Raises `NetError` where an input does not fit. Under
-    torch.autocast it runs node by node, as the reference does: what autocast lowers there is lowered.
+    torch.autocast it runs node by node, as the reference does, and each call of torch in there by
+    autocast's rule.
 
     manifest  what the graph was made from, for `save` (None: a graph made by hand)
     backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
@@ -71,7 +72,7 @@ class NetModule(Namespace):
         self.manifest = manifest
         self.backend = backend
         self.off = tuple(off)
-        self._keys = tuple(op.key for op in (*graph.inputs, *graph.parameters))
+        self._keys = (*[op.key for op in graph.inputs], *[op.key for op in graph.parameters])
         self._size_names = _size_names(graph.inputs)
         self._channels_last = prefers_channels_last(graph)
         self._pack = _packer(graph)
@@ -92,7 +93,7 @@ class NetModule(Namespace):
             adopt(self._places, graph.parameters, weights)
 
     def _grow(self) -> None:
-        """Children and parameters. From here on no attribute is assigned: a child may have its name."""
+        """Children and parameters. After it no attribute is assigned: a child may have its name."""
         parameters = self.graph.parameters
         places = grow(self, self.graph, self._modal_paths, self._channels_last)
         self._places.extend(places)
@@ -130,8 +131,8 @@ class NetModule(Namespace):
         except KeyError:
             missing = [k for k, (held, name) in self._place_of.items() if name not in held]
             raise RuntimeError(
-                f"`{missing[0]}` was removed or parametrised, but a compiled net reads its parameters "
-                "where the .net file puts them"
+                f"`{missing[0]}` was removed or parametrised, but a compiled net reads its "
+                "parameters where the .net file puts them"
             ) from None
 
     def _sizes(self, inputs: Sequence[Tensor]) -> list[int]:
@@ -181,7 +182,11 @@ class NetModule(Namespace):
         given = dict(zip(self._keys, pool, strict=True))
         for held, name in self._floats:  # under autocast an input may have another dtype
             dtype = held[name].dtype
-            given |= {op.key: given[op.key].to(dtype) for op in self.graph.inputs if op.type.dtype == "float"}
+            given |= {
+                op.key: given[op.key].to(dtype)
+                for op in self.graph.inputs
+                if op.type.dtype == "float"
+            }
         if any(op.role == "seed" for op in graph.inputs):
             given[SEED] = _draw_seed()
         return self._finish(graph.outputs, interpret(graph, given))
@@ -265,4 +270,4 @@ def _named_tuple(net: str, declared: tuple[str, ...], found: Mapping[str, Tensor
 
 @lru_cache
 def _named_type(net: str, declared: tuple[str, ...]) -> Any:
-    return namedtuple(net, declared, rename=True)  # noqa: PYI024 (its fields are the net's)
+    return namedtuple(net, declared, rename=True)

@@ -21,7 +21,9 @@ class Namespace(nn.Module):
     """Holds the parameters, buffers and training flag of one stage; the net itself computes."""
 
     def forward(self, *_: Any) -> Any:
-        raise RuntimeError("a part of a net is not called on its own; ask for its path by `outputs=`")
+        raise RuntimeError(
+            "a part of a net is not called on its own; ask for its path by `outputs=`"
+        )
 
     def train(self, mode: bool = True) -> Self:
         """As of any module, where a child is called `training` too."""
@@ -101,8 +103,8 @@ def check_branches(grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]) ->
 
 def _uncalled(path: str, why: str) -> RuntimeError:
     return RuntimeError(
-        f"`{path}` {why}, but a compiled net does not call its children: change the .net file, or ask "
-        "for the stage by `outputs=`"
+        f"`{path}` {why}, but a compiled net does not call its children: change the .net file, or "
+        "ask for the stage by `outputs=`"
     )
 
 

@@ -140,7 +140,7 @@ class Op:
     exact      moves or selects numbers, so any backend gives the same bits
     view       the result may share memory with operand 0
     overwrites operands whose memory the result may take (`inplace` does it)
-    neutral    (position, number): with that number there, the result is the other operand, bit for bit
+    neutral    (position, number): with that number there, the result is the other operand, exactly
     modal      depends on training or eval: `specialise` replaces it before anything runs
     random     a modal layer that draws numbers in training: `specialise` is given a seed
     """

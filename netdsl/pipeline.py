@@ -1,6 +1,6 @@
 """From a layer graph to what runs: mode, gradient, passes, cut, fusion, in that order.
 
-The passes are one ordered table: `CLEAN` runs on the whole graph, `FUSE` on each part after the cut.
+The passes are one ordered table: `CLEAN` runs on the whole, `FUSE` on each part after the cut.
 """
 
 from __future__ import annotations
@@ -60,13 +60,17 @@ class Lowered:
     backward: Graph
 
 
+def _nobody(name: str, graph: Graph) -> None:
+    """Nobody looks at the stages."""
+
+
 def lower(
     graph: Graph,
     *,
     training: Collection[str] = (),
     wanted: Collection[str] = (),
     off: Collection[str] = (),
-    seen: Seen | None = None,
+    seen: Seen = _nobody,
 ) -> Lowered:
     """The layer graph lowered for a mode.
 
@@ -77,12 +81,13 @@ def lower(
     """
 
     def tell(name: str, stage: Graph) -> Graph:
-        if seen:
-            seen(name, stage)
+        seen(name, stage)
         return stage
 
     def fused(part: str, stage: Graph) -> Graph:
-        named = (lambda name, g: tell(f"{name}:{part}", g)) if seen else None
+        def named(name: str, fused: Graph) -> None:
+            seen(f"{name}:{part}", fused)
+
         return _run(FUSE, stage, gradients=bool(wanted), off=off, seen=named)
 
     moded = tell("specialise", specialise(tell("elaborate", graph), training))
@@ -101,14 +106,13 @@ def _run(
     graph: Graph,
     *,
     gradients: bool,
-    off: Collection[str] = (),
-    seen: Seen | None = None,
+    off: Collection[str],
+    seen: Seen,
 ) -> Graph:
     """The graph after every pass of the table; `seen` is told each stage by the pass's name."""
     for name, entry in table.items():
         if name in off or (entry.inference and gradients):
             continue
         graph = entry.run(graph)
-        if seen:
-            seen(name, graph)
+        seen(name, graph)
     return graph

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from netdsl.backend import Backend, Decline, Kernel
-from netdsl.ir import Constant, Graph, Source
+from netdsl.ir import Constant, Graph, Input, Parameter, Source
 from netdsl.lazy import torch
 from netdsl.liveness import Liveness, liveness, overwritable, size_of
 from netdsl.op import Value
@@ -89,9 +89,8 @@ def plan(
 
     The memory of input number `owned` may be written over.
     """
-    sources = [(n, node.op) for n, node in graph.items if isinstance(node.op, Source)]
-    given = [(n, op) for n, op in sources if not isinstance(op, Constant)]
-    constants = [(n, op) for n, op in sources if isinstance(op, Constant)]
+    given = [(n, node.op) for n, node in graph.items if isinstance(node.op, (Input, Parameter))]
+    constants = [(n, node.op) for n, node in graph.items if isinstance(node.op, Constant)]
     slot = {Value(n, 0, op.type): i for i, (n, op) in enumerate((*given, *constants))}
     live = liveness(graph, owned)
     ends: dict[int, list[Value]] = {}
@@ -108,13 +107,11 @@ def plan(
         kernel = _kernel(graph, backends, live, n, position)
         frees = tuple(slot[v] for v in ends.get(n, ()) if v not in live.borrowed)
         results = tuple(slot[v] for v in graph.results(n))
-        steps.append(
-            Step(n, kernel, tuple(slot[v] for v in operands), results, frees, position)
-        )
+        steps.append(Step(n, kernel, tuple(slot[v] for v in operands), results, frees, position))
     return Plan(
         graph,
-        tuple(op.key for _, op in given),  # type: ignore[attr-defined]
-        tuple(torch.tensor(op.value, dtype=dtype, device=device) for _, op in constants),  # type: ignore[attr-defined]
+        tuple(op.key for _, op in given),
+        tuple(torch.tensor(op.value, dtype=dtype, device=device) for _, op in constants),
         tuple(steps),
         tuple(slot[o.value] for o in graph.outputs),
         _copies(graph, live),
@@ -156,9 +153,7 @@ def _peak(graph: Graph, live: Liveness, steps: Sequence[Step], float_bytes: int)
     now = peak = 0
     ending: dict[int, list[Value]] = {}
     overwritten = {
-        live.buffer[graph.operands(s.node)[s.overwrites]]
-        for s in steps
-        if s.overwrites is not None
+        live.buffer[graph.operands(s.node)[s.overwrites]] for s in steps if s.overwrites is not None
     }
     for owner in dict.fromkeys(live.buffer.values()):
         if owner not in live.borrowed and owner not in overwritten:

@@ -37,9 +37,11 @@ def rebuild(
     (the graph's own); `given` puts sources in the place of values; `added` appends nodes at the end
     and gives further outputs.
     """
+    changed = bool(added or given) or outputs not in (None, graph.outputs)
+    if change is copied and not changed and (keep is None or len(keep) == len(graph)):
+        return graph
     b = Builder(graph.name)
     new: dict[int, Values] = {}
-    changed = bool(added or given) or outputs not in (None, graph.outputs)
     replaced = _by_node(given or {})
     for n, node in graph.items:
         if n in replaced:
@@ -120,4 +122,3 @@ def dependent(graph: Graph, roots: Collection[int]) -> set[int]:
         if n not in seen and any(v.node in seen for v in graph.operands(n)):
             seen.add(n)
     return seen
-

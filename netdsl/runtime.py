@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
+from threading import Lock
 from typing import Any
 
 import torch
@@ -60,19 +61,22 @@ class Program:
         )
         self.prelude_fetch = tuple(pool[op.key] for op in given(lowered.prelude))
         self._plans: dict[tuple[Any, ...], Plan] = {}
+        self._lock = Lock()
         self._link(lowered.forward, lowered.backward)
 
     def _link(self, forward: Graph, backward: Graph) -> None:
         operands = {op.key: i for i, op in enumerate(given(forward))}
         results = {(o.role == "saved", o.name): i for i, o in enumerate(forward.outputs)}
-        places = {
-            "saved": lambda key: ("results", results[True, key]),
-            "cotangent": lambda key: ("cotangents", results[False, key]),
-        }
-        self.backward_operands = tuple(
-            places.get(_role(op), lambda key: ("operands", operands[key]))(op.key)
-            for op in given(backward)
-        )
+
+        def place(op: Input | Parameter) -> tuple[str, int]:
+            role = _role(op)
+            if role == "saved":
+                return "results", results[True, op.key]
+            if role == "cotangent":
+                return "cotangents", results[False, op.key]
+            return "operands", operands[op.key]
+
+        self.backward_operands = tuple(place(op) for op in given(backward))
         positions = {o.name: i for i, o in enumerate(backward.outputs)}
         self.gradients = tuple(positions.get(op.key) for op in given(forward))
         loud = {i for where, i in self.backward_operands if where == "cotangents"}
@@ -98,17 +102,19 @@ class Program:
         like = _like(tensors)
         key = (part, like.dtype, like.device, *sizes)
         found = self._plans.get(key)
-        if found is None:
-            bindings = dict(zip(self.size_names, map(int, sizes), strict=False))
-            try:
-                concrete = with_sizes(graph, bindings)
-            except Problem as problem:
-                raise NetError((problem.at(None),)) from None
-            backend = TorchBackend(like.dtype, like.device)
-            found = self._plans[key] = plan(concrete, (backend,), like.dtype, like.device)
-            if len(self._plans) > PLANS_KEPT:
+        if found is not None:
+            return found
+        bindings = dict(zip(self.size_names, map(int, sizes), strict=False))
+        try:
+            concrete = with_sizes(graph, bindings)
+        except Problem as problem:
+            raise NetError((problem.at(None),)) from None
+        backend = TorchBackend(like.dtype, like.device)
+        made = plan(concrete, (backend,), like.dtype, like.device)
+        with self._lock:
+            if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
-        return found
+            return self._plans.setdefault(key, made)
 
 
 def register(key: str, make: Callable[[], Program]) -> Program:
@@ -127,7 +133,10 @@ def _role(op: Input | Parameter) -> str:
 
 
 def _like(tensors: Sequence[Tensor]) -> Tensor:
-    return next((t for t in tensors if t.is_floating_point()), tensors[0])
+    """A tensor of the floating dtype and device of a call; of torch's default dtype where all are
+    integers."""
+    found = next((t for t in tensors if t.is_floating_point()), None)
+    return torch.empty(0, device=tensors[0].device) if found is None else found
 
 
 @torch.library.custom_op("netdsl::forward", mutates_args=())
@@ -235,10 +244,11 @@ forward.register_autograd(_backward, setup_context=_setup_context)
 
 
 def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[Tensor]:
-    """The results of a program: through the operator where something traces, tied for autograd where
-    a gradient is wanted, else straight through the plan."""
+    """The results of a program: through the operator where something traces, tied for autograd
+    where a gradient is wanted, else straight through the plan."""
     if torch.compiler.is_compiling():
-        return forward(operands, sizes, program.key)[: program.visible]
+        traced: list[Tensor] = forward(operands, sizes, program.key)
+        return traced[: program.visible]
     if program.lowered.backward.outputs:
         return Differentiable.apply(program.key, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
     with torch.no_grad():  # a parameter without a path to an output may want a gradient

@@ -1,8 +1,8 @@
 """Sizes as polynomials with integer coefficients over atoms, so that equality can be proved.
 
-An atom is a name bound by a signature (`H`) or a canonical quotient floor(p / d), where `d` divides no
-coefficient of p's non-constant part in full and 0 <= constant < d. A size that is a plain number is
-an `int`, never a `Poly`; so `==` on sizes is provable equality.
+An atom is a name bound by a signature (`H`) or a canonical quotient floor(p / d), where `d` divides
+no coefficient of p's non-constant part in full and 0 <= constant < d. A size that is a plain number
+is an `int`, never a `Poly`; so `==` on sizes is provable equality.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class Poly:
-    """A sum of terms, at least one of them not constant; build one by arithmetic on `atom(name)`."""
+    """A sum of terms, at least one not constant; build one by arithmetic on `atom(name)`."""
 
     terms: frozenset[tuple[Monomial, int]]
 
@@ -111,7 +111,8 @@ class Poly:
     def __str__(self) -> str:
         out = ""
         for monomial, coefficient in self._ordered:
-            sign = ("-" if coefficient < 0 else "") if not out else " - " if coefficient < 0 else " + "
+            minus = coefficient < 0
+            sign = (" - " if minus else " + ") if out else ("-" if minus else "")
             factors = [str(a) if p == 1 else f"{a}^{p}" for a, p in monomial]
             if abs(coefficient) != 1 or not factors:
                 factors.insert(0, str(abs(coefficient)))
@@ -187,7 +188,7 @@ def evaluate(size: Size, bindings: Mapping[str, Any]) -> Any:
 
 
 def solve(pattern: Size, value: Size) -> tuple[str, Size] | None:
-    """The (name, size) that makes the one-name pattern `a*name + b` equal `value`; None if none does.
+    """The (name, size) that makes the one-name pattern `a*name + b` equal `value`, or None.
 
     Raises ValueError where the pattern is not of that form.
     """

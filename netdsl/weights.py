@@ -1,4 +1,4 @@
-"""Weights from elsewhere: a state_dict in a safetensors file, or in a torch file read as data only."""
+"""Weights from elsewhere: a state_dict in a safetensors file or a torch file, read as data only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is none of its own
-        raise WeightsError(f"{path}: neither safetensors nor a torch file of tensors: {error}") from None
+        raise WeightsError(
+            f"{path}: neither safetensors nor a torch file of tensors: {error}"
+        ) from None
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):
         raise WeightsError(f"{path}: holds no state_dict (names and tensors)")

@@ -1,5 +1,5 @@
-"""One thread, as timings on shared machines want it; this folder is on the import path, so that every
-test can read `tolerances`."""
+"""One thread, as shared machines want it; this folder is on the import path, so that every test can
+read `tolerances`."""
 
 import os
 

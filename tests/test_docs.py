@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 import netdsl
 from netdsl.op import OPS
@@ -41,8 +42,8 @@ def test_an_op_added_in_one_file_is_written_differentiated_and_run(softsign):
 
     def twin(x):
         first, second = model.linear1, model.linear2
-        hidden = torch.nn.functional.softsign(torch.nn.functional.linear(x, first.weight, first.bias))
-        return torch.nn.functional.linear(hidden, second.weight, second.bias)
+        hidden = F.softsign(F.linear(x, first.weight, first.bias))
+        return F.linear(hidden, second.weight, second.bias)
 
     inputs = (x, *model.parameters())
     got = torch.autograd.grad(model(x).square().sum(), inputs)

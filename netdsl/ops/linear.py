@@ -124,7 +124,8 @@ class MatMul(Op):
     def infer(self, x: Type, y: Type) -> Type:
         matrices = x.rank > 1 and y.rank == 2
         if not matrices or x.shape[-1] != y.shape[0]:
-            why = f"{x.shape[-1]} columns, {y.shape[0]} rows" if matrices else "[…, M, K] and [K, N]"
+            sizes = f"{x.shape[-1]} columns, {y.shape[0]} rows" if matrices else ""
+            why = sizes or "[…, M, K] and [K, N]"
             raise Problem("N206", f"cannot multiply {x} by {y}", label=why)
         return x.with_shape(*x.shape[:-1], y.shape[1])
 

@@ -3,8 +3,8 @@
 Given   y = batch_norm_inference(conv(x, w, b), gamma, beta, mean, var), the conv used by it alone
 Result  y = conv(x, w s, (b - mean) s + beta),  s = gamma / sqrt(var + eps)
 
-The ops say what is affine (`as_affine`) and what can take it (`absorb_affine`). The new weights depend
-on parameters only, so they are computed once and kept (cut.prelude_main).
+The ops say what is affine (`as_affine`) and what can take it (`absorb_affine`). The new weights
+depend on parameters only, so they are computed once and kept (cut.prelude_main).
 """
 
 from __future__ import annotations

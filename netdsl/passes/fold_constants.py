@@ -15,7 +15,10 @@ from netdsl.lazy import torch
 from netdsl.op import Value, Values
 from netdsl.rewrite import rebuild
 
+
 def fold_constants(graph: Graph) -> Graph:
+    if not any(graph.sources(Constant)):
+        return graph
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
         if isinstance(node.op, Constant):

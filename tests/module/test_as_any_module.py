@@ -1,4 +1,4 @@
-"""What any nn.Module can do, a net can: copies, files, devices, hooks; and where it cannot, it says so."""
+"""What any nn.Module can do: copies, files, dtypes, hooks; where a net cannot, it says so."""
 
 from __future__ import annotations
 
@@ -102,9 +102,7 @@ def test_a_missing_and_an_unexpected_key_are_named_as_ever() -> None:
 def test_names_that_python_and_torch_use_are_names_of_layers_too() -> None:
     model = netdsl.loads(WORDS, seed=0)
     assert [name for name, _ in model.named_parameters()] == [
-        f"{path}.{kind}"
-        for path in WORDS_USED
-        for kind in ("weight", "bias")
+        f"{path}.{kind}" for path in WORDS_USED for kind in ("weight", "bias")
     ]
     other = netdsl.loads(WORDS, seed=1, backend="reference")
     other.load_state_dict(model.state_dict())
@@ -241,8 +239,8 @@ def test_a_parametrised_weight_is_refused_and_never_ignored() -> None:
     with pytest.raises(RuntimeError) as raised:
         call(model)
     assert str(raised.value) == (
-        "`fc.weight` was removed or parametrised, but a compiled net reads its parameters where the "
-        ".net file puts them"
+        "`fc.weight` was removed or parametrised, but a compiled net reads its parameters where "
+        "the .net file puts them"
     )
 
 

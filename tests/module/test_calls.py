@@ -1,5 +1,5 @@
-"""Calling a net: any size that the signature allows, what is said where an input does not fit it, and
-the modes of torch that a call can meet."""
+"""Calling a net: any size that the signature allows, what is said where an input does not fit it,
+and the modes of torch that a call can meet."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_one_value_a_channel_in_training_is_torchs_error(backend: str) -> None:
         ),
         (
             torch.zeros(2, 3, 8, 8, device="meta"),
-            "error[N202]: input `x` does not fit the signature: a tensor on cpu expected, one on meta "
-            "given\n"
+            "error[N202]: input `x` does not fit the signature: a tensor on cpu expected, one on "
+            "meta given\n"
             "  = note: expected [N, 3, H, W]\n"
             "  = note: got float32[2, 3, 8, 8]",
         ),
@@ -134,7 +134,8 @@ def test_an_input_that_does_not_fit_is_named_with_expected_and_got(
         ),
         (
             (torch.zeros(2, 3, 8, 6), torch.zeros(2, 8) > 0, torch.zeros(2).long()),
-            "error[N202]: input `x` does not fit the signature: axis 3: 2*h (= 8) expected, 6 given\n"
+            "error[N202]: input `x` does not fit the signature: axis 3: 2*h (= 8) expected, 6 "
+            "given\n"
             "  = note: expected [N, 3, 2*h, 2*h]\n"
             "  = note: got float32[2, 3, 8, 6]",
         ),

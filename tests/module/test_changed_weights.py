@@ -1,5 +1,5 @@
-"""Folded weights never go stale: every way to change a weight, between calls in eval and in training,
-each time compared with the reference, which folds nothing."""
+"""Folded weights never go stale: every way to change a weight, between calls in eval and in
+training, each time compared with the reference, which folds nothing."""
 
 from __future__ import annotations
 

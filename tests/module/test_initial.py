@@ -1,4 +1,4 @@
-"""Initial weights: the distributions of the text, and with one seed the very numbers of torch.nn."""
+"""Initial weights: the distributions of the text, with one seed the very numbers of torch.nn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training and evaluation, module by module: statistics, frozen parts, gradients wanted, dropout."""
+"""Training and eval, module by module: statistics, frozen parts, gradients wanted, dropout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a call returns: the anonymous output, named ones, those of training, and stages asked for."""
+"""What a call returns: the anonymous output, named ones, those of training, stages asked for."""
 
 from __future__ import annotations
 

@@ -2,9 +2,9 @@
 
     OMP_NUM_THREADS=1 python tests/speed/against_eager.py [lenet] [resnet18]
 
-Every round runs each contender in turn; the table has the medians of the rounds and the ratio of ours
-to the best eager setting (below 1: ours is faster). A training step is zero_grad, forward, loss,
-backward and a fused SGD step.
+Every round runs each contender in turn; the table has the medians of the rounds and the ratio of
+ours to the best eager setting (below 1: ours is faster). A training step is zero_grad, forward,
+loss, backward and a fused SGD step.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ def rows(net: str) -> Iterator[str]:
 
 def main() -> None:
     torch.set_num_threads(1)
-    print(f"torch {torch.__version__}, {platform.processor() or platform.machine()}, 1 thread, fp32")
+    print(f"torch {torch.__version__}, {platform.machine()}, 1 thread, fp32")
     print("| net | mode | batch | eager ms | channels_last ms | netdsl ms | ratio to the best |")
     print("|---|---|---|---|---|---|---|")
     for net in sys.argv[1:] or NETS:

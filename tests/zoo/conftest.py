@@ -1,5 +1,5 @@
-"""torchvision's own operators, declared where its compiled part does not load (its CUDA build beside
-the CPU build of torch): importing the package asks for them, the nets never call them."""
+"""torchvision's own operators, declared where its compiled part does not load (its CUDA build
+beside the CPU build of torch): importing the package asks for them, the nets never call them."""
 
 from __future__ import annotations
 

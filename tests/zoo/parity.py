@@ -33,7 +33,7 @@ def twin_of(model: nn.Module, make: Callable[[], nn.Module]) -> nn.Module:
 
 @torch.no_grad()
 def scatter(model: nn.Module) -> None:
-    """Normalisation that does something: numbers away from 0 and 1 wherever a net begins with them."""
+    """Normalisation that does something: numbers away from 0 and 1 where nets begin with them."""
     for name, t in model.state_dict().items():
         if name.endswith("running_mean"):
             t.normal_(0, 0.1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from parity import assert_parity, images, pair
@@ -108,15 +110,10 @@ class ResNetCIFAR(nn.Module):
         self.bn1 = nn.BatchNorm2d(16)
         widths = [16] * (n + 1) + [32] * n + [64] * n
         self.blocks = nn.Sequential(
-            *[
-                Basic(before, c, 1 if before == c else 2, skip)
-                for before, c in zip(widths, widths[1:], strict=False)
-            ]
+            *[Basic(before, c, 1 if before == c else 2, skip) for before, c in pairwise(widths)]
         )
         self.fc = nn.Linear(64, 10)
 
     def forward(self, x: Tensor) -> Tensor:
         y = self.blocks(F.relu(self.bn1(self.conv1(x))))
         return self.fc(y.mean(dim=(2, 3)))
-
-

@@ -44,8 +44,14 @@ def test_keys_shapes_and_dtypes_are_torchvisions_in_order(name: str) -> None:
 def test_weights_load_strictly_from_torchvision_and_back(name: str) -> None:
     model, twin = empty(name)
     ours, theirs = model.state_dict(), twin.state_dict()
-    assert str(model.load_state_dict(theirs, strict=True, assign=True)) == "<All keys matched successfully>"
-    assert str(twin.load_state_dict(ours, strict=True, assign=True)) == "<All keys matched successfully>"
+    assert (
+        str(model.load_state_dict(theirs, strict=True, assign=True))
+        == "<All keys matched successfully>"
+    )
+    assert (
+        str(twin.load_state_dict(ours, strict=True, assign=True))
+        == "<All keys matched successfully>"
+    )
 
 
 @pytest.mark.parametrize("size", [33, 50])
