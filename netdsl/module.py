@@ -20,6 +20,7 @@ from netdsl.folded import Folded
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
 from netdsl.layout import prefers_channels_last
+from netdsl.memory import keep_freed_memory
 from netdsl.modes import SEED, modal_paths, specialise
 from netdsl.namespaces import (
     Branch,
@@ -66,6 +67,7 @@ class NetModule(Namespace):
         weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
+        keep_freed_memory()
         if backend not in ("auto", "reference"):
             raise ValueError(f"backend is auto or reference, not {backend!r}")
         self.graph = graph

@@ -38,7 +38,8 @@ class Plan:
 
     inputs     keys of the tensors that a call takes, in order
     constants  tensors that follow them in the slots
-    copies     positions of outputs that would share memory with an input or another output
+    copies     positions of outputs that would share memory with an input or another output, or that
+               are views, which autograd would let nobody write into
     peak       bytes of the buffers alive at once, inputs and parameters not counted
     """
 
@@ -143,7 +144,8 @@ def _copies(graph: Graph, live: Liveness) -> frozenset[int]:
     shared: set[int] = set()
     for i, out in enumerate(graph.outputs):
         owner = live.buffer[out.value]
-        if owner in live.borrowed or owner in seen:
+        view = owner != out.value and out.role not in ("gradient", "saved")
+        if owner in live.borrowed or owner in seen or view:
             shared.add(i)
         seen.add(owner)
     return frozenset(shared)

@@ -224,6 +224,8 @@ class Differentiable(torch.autograd.Function):
                 'netdsl.load(…, backend="reference") for second derivatives'
             )
         program = PROGRAMS[ctx.key]
+        if all(dy is None for dy in cotangents):  # a loss that stopped the gradient itself
+            return None, None, *[None for _ in program.gradients]
         found = program.backward(_gathered(ctx, cotangents), ctx.sizes)
         return None, None, *[None if i is None else found[i] for i in program.gradients]
 
@@ -236,6 +238,8 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> N
 
 
 def _backward(ctx: Any, cotangents: list[Tensor | None]) -> tuple[Any, ...]:
+    if all(dy is None for dy in cotangents):
+        return [None for _ in PROGRAMS[ctx.key].gradients], None, None
     found = torch.ops.netdsl.backward(_gathered(ctx, cotangents), ctx.sizes, ctx.key)
     return [None if i is None else found[i] for i in PROGRAMS[ctx.key].gradients], None, None
 

@@ -132,3 +132,10 @@ def test_the_reference_backend_takes_symbolic_sizes() -> None:
         torch.manual_seed(0)
         results.append(model(x))
     assert_close(results[0], results[1].double(), NET)
+
+
+def test_bn_in_training_refuses_one_value_a_channel_as_torch_does() -> None:
+    model = netdsl.loads("net One(x: [N, 3]) { return x -> bn }")
+    with pytest.raises(ValueError, match="Expected more than 1 value per channel when training"):
+        model(torch.randn(1, 3))
+    assert int(model.bn1.num_batches_tracked) == 0

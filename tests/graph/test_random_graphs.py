@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-import pytest
 import torch
 from hypothesis import HealthCheck, given, note, settings
 from random_graphs import Net, nets
@@ -125,23 +124,17 @@ def assert_same(got: Results, expected: Results) -> None:
     assert_gradients_close(dxs, references)
 
 
-@given(nets())
-@examples(200)
+@given(nets().filter(runs))
+@examples(300)
 def test_compiled_is_the_reference_forward_backward_and_buffers(net: Net) -> None:
     runtime.PROGRAMS.clear()
     note(str(net))
-    try:
-        expected = reference(net)
-    except ValueError:  # batch normalisation of one value a channel
-        with pytest.raises(ValueError, match="more than 1 value per channel"):
-            compiled(net, net.module())
-        return
-    assert_same(compiled(net, net.module()), expected)
+    assert_same(compiled(net, net.module()), reference(net))
     assert_same(compiled(net, net.module(), wanted=False), reference(net, wanted=False))
 
 
 @given(nets().filter(runs))
-@examples(60)
+@examples(100)
 def test_every_pass_can_be_left_out(net: Net) -> None:
     runtime.PROGRAMS.clear()
     note(str(net))
@@ -154,7 +147,7 @@ def test_every_pass_can_be_left_out(net: Net) -> None:
 
 
 @given(nets().filter(runs))
-@examples(80)
+@examples(150)
 def test_a_call_changes_nothing_shares_nothing_and_repeats(net: Net) -> None:
     """Inputs and parameters keep their bits, results have memory of their own, three calls agree."""
     runtime.PROGRAMS.clear()
