@@ -8,6 +8,7 @@ print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -43,12 +44,17 @@ def load(
     outputs  paths of stages to return instead of the net's own outputs
     backend  "auto", or "reference": node by node with torch's autograd
     weights  a safetensors or torch file of a state_dict
-    seed     of the initial weights (None: torch's generator as it stands)
+    seed     of the initial weights of a text (None: torch's generator as it stands)
 
     Raises `NetError` for a mistake in the text, `ArtifactError` for a damaged artefact.
     """
     if Path(target).suffix == ".netc":
-        return _open(Path(target), backend)
+        if hyper or weights is not None:
+            raise ValueError(
+                f"{target} has its hyper-parameters and weights: to change them, load the .net "
+                "file, or use load_state_dict"
+            )
+        return _open(Path(target), outputs, backend)
     sources, net = front.read(target)
     return _module(sources, net, hyper, outputs, backend, weights, seed)
 
@@ -86,11 +92,14 @@ def _module(
         torch.manual_seed(seed)
     model = NetModule(graph, manifest, backend=backend)
     if weights is not None:
-        model.load_state_dict(read_weights(weights))
+        given = read_weights(weights)
+        if outputs is not None:  # taps need a part of the net
+            given = {key: t for key, t in given.items() if key in model.state_dict()}
+        model.load_state_dict(given)
     return model
 
 
-def _open(path: Path, backend: str) -> NetModule:
+def _open(path: Path, outputs: Sequence[str] | None, backend: str) -> NetModule:
     """The module of an artefact: its text compiled again, its tensors compared, then adopted."""
     opened = artifact.read(path)
     said = opened.manifest
@@ -104,6 +113,8 @@ def _open(path: Path, backend: str) -> NetModule:
     declared = {p.key: p.type for p in graph.parameters}
     if opened.types() != declared:
         raise ArtifactError(f"{path}: damaged: its tensors are not those of its text")
+    if outputs is not None:
+        graph, said = tap(graph, outputs), replace(said, outputs=list(outputs))
     return NetModule(graph, said, backend=backend, weights=opened.weights()).eval()
 
 

@@ -1,5 +1,5 @@
-"""Freed memory stays in the process (glibc): large activations come and go at every call, and what is
-handed back to the system must be faulted in again, page by page.
+"""Freed memory stays in the process (glibc): large activations come and go at every call, and what
+is handed back to the system must be faulted in again, page by page.
 
 It holds for the whole process and raises its resident memory; NETDSL_MALLOPT=0 leaves malloc alone.
 """

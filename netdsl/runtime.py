@@ -141,14 +141,14 @@ def _like(tensors: Sequence[Tensor]) -> Tensor:
 
 @torch.library.custom_op("netdsl::forward", mutates_args=())
 def forward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
-    """The forward plan of a program."""
-    return PROGRAMS[key].forward(tensors, sizes)
+    """The forward plan of a program, with results as dense as the fake ones say."""
+    return [y.contiguous() for y in PROGRAMS[key].forward(tensors, sizes)]
 
 
 @torch.library.custom_op("netdsl::backward", mutates_args=())
 def backward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
-    """The backward plan of a program."""
-    return PROGRAMS[key].backward(tensors, sizes)
+    """The backward plan of a program, likewise."""
+    return [dx.contiguous() for dx in PROGRAMS[key].backward(tensors, sizes)]
 
 
 @forward.register_fake

@@ -23,8 +23,9 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises many kinds for a file that is none of its own
+        why = str(error).partition("\n")[0].partition(". (1)")[0]
         raise WeightsError(
-            f"{path}: neither safetensors nor a torch file of tensors: {error}"
+            f"{path}: neither safetensors nor a torch file of tensors alone: {why}"
         ) from None
     found = found.get("state_dict", found) if isinstance(found, dict) else found
     if not isinstance(found, dict) or not all(isinstance(t, Tensor) for t in found.values()):

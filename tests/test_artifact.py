@@ -628,3 +628,21 @@ def edit(path: Path, damage: Callable[[dict[str, Any]], Any]) -> None:
 def write_header(path: Path, header: dict[str, Any], rest: bytes) -> None:
     text = json.dumps(header).encode()
     path.write_bytes(len(text).to_bytes(8, "little") + text + rest)
+
+
+def test_an_artefact_gives_its_stages_too(tmp_path: Path) -> None:
+    model = small().eval()
+    model.save(tmp_path / "a.netc")
+    x = torch.randn(2, 3, 9, 7)
+    tapped = netdsl.load(tmp_path / "a.netc", outputs=["relu1", "fc"])
+    hidden, logits = tapped(x)
+    assert_exact(logits, model(x))
+    assert hidden.shape == (2, 4, 9, 7)
+    (narrow,) = netdsl.load(tmp_path / "a.netc", outputs=["relu1"])(x)
+    assert_exact(narrow, hidden)
+
+
+def test_what_an_artefact_has_already_is_not_given_again(tmp_path: Path) -> None:
+    small().save(tmp_path / "a.netc")
+    with pytest.raises(ValueError, match="has its hyper-parameters and weights"):
+        netdsl.load(tmp_path / "a.netc", hyper={"classes": 3})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from netdsl.ir import Graph, Input
-    from netdsl.module import NetModule
 
 SHOWN = 10
 
@@ -52,8 +51,8 @@ def run(
     from netdsl import compiler
     from netdsl.verify.twins import named
 
-    model = compiler.load(target, hyper=options.hypers_of(target, hyper), seed=seed)
-    model = (_tapped(model, tap) if tap else model).eval()
+    hypers = options.hypers_of(target, hyper)
+    model = compiler.load(target, hyper=hypers, outputs=tap or None, seed=seed).eval()
     inputs = _inputs(model.graph, given, options.sizes_of(model.graph, size), seed)
     with torch.no_grad():
         results = dict(named(model(*inputs)))
@@ -65,18 +64,6 @@ def run(
     screen.show_json(facts) if json else _tell(facts)
     if output is not None:
         screen.say(f"{output}: {screen.size(output.stat().st_size)}")
-
-
-def _tapped(model: NetModule, paths: Sequence[str]) -> NetModule:
-    """The net with stages for outputs, the weights of which it needs."""
-    from netdsl import taps
-    from netdsl.module import NetModule
-
-    shown = NetModule(taps.tap(model.graph, paths))
-    shown.to(next((p.dtype for p in model.parameters()), None))
-    needed = shown.state_dict()
-    shown.load_state_dict({key: t for key, t in model.state_dict().items() if key in needed})
-    return shown
 
 
 def _inputs(

@@ -1,7 +1,7 @@
 """Random layer graphs for hypothesis: small nets over the op table, with everything that hurts.
 
-Values used several times and also returned, x + x, views of views, inputs and parameters returned as
-they are, dead nodes, shared layers, odd sizes, symbolic sizes, frozen parameters, mixed modes.
+Values used several times and also returned, x + x, views of views, inputs and parameters returned
+as they are, dead nodes, shared layers, odd sizes, symbolic sizes, frozen parameters, mixed modes.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def nets(draw: Draw, steps: int = 8) -> Net:
     chosen = [floats[-1], *draw(st.lists(st.sampled_from(floats), max_size=2))]
     roles = ["output", *(draw(st.sampled_from(["output", "train"])) for _ in chosen[1:])]
     outputs = tuple(
-        Output(f"y{i}", value, role) for i, (value, role) in enumerate(zip(chosen, roles, strict=True))
+        Output(f"y{i}", value, role)
+        for i, (value, role) in enumerate(zip(chosen, roles, strict=True))
     )
     graph = b.build(outputs)
     assume(_holds(graph, sizes))
@@ -208,7 +209,9 @@ def _view(draw: Draw, b: Builder, values: list[Value]) -> list[Value]:
     if x.type.rank:
         options.append(OPS["flatten"](axis))
         options.append(OPS["transpose"](tuple(draw(st.permutations(range(x.type.rank))))))
-        options.append(OPS["reshape"]((*x.type.shape[:axis], x.type.with_shape(*x.type.shape[axis:]).numel)))
+        options.append(
+            OPS["reshape"]((*x.type.shape[:axis], x.type.with_shape(*x.type.shape[axis:]).numel))
+        )
     if x.type.rank and known:
         first = draw(st.integers(0, size - 1))
         options.append(OPS["slice"](axis, first, draw(st.integers(first + 1, size))))

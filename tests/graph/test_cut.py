@@ -31,7 +31,9 @@ def assert_parts_compute_the_whole(whole: Graph, first: Graph, second: Graph) ->
 
 
 def test_a_view_is_made_again_rather_than_saved() -> None:
-    before = graph("net View(x: [N, 2, 3]) { return x -> tanh -> flatten -> linear(2, bias=false) }")
+    before = graph(
+        "net View(x: [N, 2, 3]) { return x -> tanh -> flatten -> linear(2, bias=false) }"
+    )
     joint = differentiate(before, ("x", "linear1.weight"))
     forward, backward = forward_backward(joint)
     text(
@@ -88,7 +90,10 @@ def test_a_source_is_handed_to_both_parts_and_not_saved() -> None:
     joint = differentiate(graph("net Square(x: [N, 3]) { return x * x }"), ("x",))
     forward, backward = forward_backward(joint)
     assert [o.role for o in forward.outputs] == ["output"]
-    assert [op.describe() for op in backward.inputs] == ["input x: [N, 3]", "cotangent return: [N, 3]"]
+    assert [op.describe() for op in backward.inputs] == [
+        "input x: [N, 3]",
+        "cotangent return: [N, 3]",
+    ]
 
 
 def test_backward_without_gradients_is_empty() -> None:

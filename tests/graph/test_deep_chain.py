@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import os
 
-import netdsl
 import torch
 from tolerances import NET, NET_GRADIENT, assert_close, assert_exact
 
+import netdsl
 from netdsl.ir import Builder, Input, Output
 from netdsl.module import NetModule
 from netdsl.op import OPS, Type
 from netdsl.sizes import atom
 
-DEPTH = int(os.environ.get("NETDSL_DEPTH", "4000"))
+DEPTH = int(os.environ.get("NETDSL_DEPTH", "2000"))
 
 
 def test_a_deep_chain_of_text_runs_forward_and_backward() -> None:

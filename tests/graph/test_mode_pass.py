@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import textwrap
 
-import netdsl
 import pytest
 import torch
 from graphs import graph
 from tolerances import NET, NET_GRADIENT, assert_close
 from torch import nn
 
+import netdsl
 from netdsl.front import parse_text
 from netdsl.ir import Builder, Input, Output
 from netdsl.modes import modal_paths, specialise

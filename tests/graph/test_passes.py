@@ -61,7 +61,9 @@ def test_equal_ops_on_equal_operands_are_computed_once() -> None:
 
 def test_two_dropouts_of_one_value_keep_masks_of_their_own() -> None:
     net = parse_text("net Masks(x: [N, 3]) { return (x -> dropout) + (x -> dropout) }")
-    before = graph("net Masks(x: [N, 3]) { return (x -> dropout) + (x -> dropout) }", modal_paths(net))
+    before = graph(
+        "net Masks(x: [N, 3]) { return (x -> dropout) + (x -> dropout) }", modal_paths(net)
+    )
     assert share_equal(before) is before
 
 

@@ -1,13 +1,13 @@
-"""Plans: whose memory is written over, when memory is given back, how much is alive, what is kept."""
+"""Plans: whose memory is written over, when it is given back, how much is alive, what is kept."""
 
 from __future__ import annotations
 
-import netdsl
 import pytest
 import torch
 from graphs import graph
 from tolerances import NET, assert_close
 
+import netdsl
 from netdsl.backends.torch import TorchBackend
 from netdsl.fusions.pointwise import fuse_pointwise
 from netdsl.ir import Builder, Graph, Input, Output
@@ -39,7 +39,9 @@ def freed(made: Plan) -> list[tuple[str, list[str]]]:
 
 
 def test_pointwise_ops_write_over_memory_that_nobody_reads_later() -> None:
-    made = planned(graph("net Chain(x: [N, 4]) { return x -> linear(4) -> relu -> tanh -> linear(4) }"))
+    made = planned(
+        graph("net Chain(x: [N, 4]) { return x -> linear(4) -> relu -> tanh -> linear(4) }")
+    )
     assert overwritten(made) == [("linear", None), ("relu", 0), ("tanh", 0), ("linear", None)]
     assert freed(made) == [
         ("linear", []),
@@ -60,24 +62,28 @@ def test_memory_of_inputs_and_parameters_is_not_written_over() -> None:
 
 
 def test_a_value_read_later_is_not_written_over() -> None:
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net Later(x: [N, 4]) {
           y = x -> linear(4)
           return relu(y) + y
         }
-    """))
+    """)
+    )
     assert overwritten(made) == [("linear", None), ("relu", None), ("add", 0)]
     assert made.peak == 2 * ROWS
 
 
 def test_a_value_whose_view_is_read_later_is_not_written_over() -> None:
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net View(x: [N, 4]) {
           y = x -> linear(4)
           v = y -> transpose([0, 1])
           return relu(y) + v
         }
-    """))
+    """)
+    )
     assert overwritten(made) == [
         ("linear", None),
         ("transpose", None),
@@ -97,40 +103,48 @@ def test_a_view_may_be_written_over_where_it_shows_all_of_its_memory() -> None:
 
 
 def test_an_operand_that_appears_twice_is_not_written_over() -> None:
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net Square(x: [N, 4]) {
           y = x -> linear(4)
           return y * y
         }
-    """))
+    """)
+    )
     assert overwritten(made) == [("linear", None), ("mul", None)]
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net Views(x: [N, 4]) {
           y = x -> linear(4)
           return y * (y -> transpose([0, 1]))
         }
-    """))
+    """)
+    )
     assert overwritten(made) == [("linear", None), ("transpose", None), ("mul", None)]
 
 
 def test_an_operand_that_is_broadcast_is_not_written_over() -> None:
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net Broadcast(x: [N, 4]) { return (x -> linear(1)) + (x -> linear(4)) }
-    """))
+    """)
+    )
     assert overwritten(made) == [("linear", None), ("linear", None), ("add", 1)]
     made = planned(graph("net Broadcast(x: [N, 4]) { return (x -> linear(1)) * x }"))
     assert overwritten(made) == [("linear", None), ("mul", None)]
 
 
 def test_an_output_is_not_written_over_and_shares_memory_with_no_other() -> None:
-    made = planned(graph("""
+    made = planned(
+        graph("""
         net Outputs(x: [N, 4]) -> (a: [N, 4], b: [4, N], c: [N, 4], d: [N, 4]) {
           a = x -> linear(4)
           b = a -> transpose([1, 0])
           c = a -> relu
           d = x
         }
-    """))
+    """)
+    )
     assert overwritten(made) == [("linear", None), ("transpose", None), ("relu", None)]
     assert made.copies == {1, 3}, "b is a view of a, d is the input"
     assert made.peak == 2 * ROWS

@@ -1,21 +1,24 @@
 """Compiled = reference over random graphs: outputs, every gradient, buffers, in every mode.
 
-The oracle is torch's autograd through the interpreter, in float64. NETDSL_EXAMPLES=3000 looks longer.
+The oracle is torch's autograd through the interpreter, in float64, and for chains of plain layers
+torch.nn's own. NETDSL_EXAMPLES=3000 looks longer.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import combinations
 
 import torch
 from hypothesis import HealthCheck, given, note, settings
+from hypothesis import strategies as st
 from random_graphs import Net, nets
 from tolerances import NET, assert_close, assert_exact, assert_gradients_close
-from torch import Tensor
+from torch import Tensor, nn
 
+import netdsl
 from netdsl import runtime
 from netdsl.interpreter import interpret
 from netdsl.modes import SEED, specialise
@@ -55,7 +58,9 @@ def reference(net: Net, wanted: bool = True) -> Results:
     torch.manual_seed(MASK)
     given = {**tensors, **dict(model.named_buffers()), SEED: torch.randint(0, 2**63 - 1, ())}
     with torch.set_grad_enabled(wanted):
-        found = dict(zip(((o.role, o.name) for o in graph.outputs), interpret(graph, given), strict=True))
+        found = dict(
+            zip(((o.role, o.name) for o in graph.outputs), interpret(graph, given), strict=True)
+        )
     outputs = {name: y for (role, name), y in found.items() if role != "update"}
     updates = {name: y.detach() for (role, name), y in found.items() if role == "update"}
     gradients = differentiate(net, outputs, tensors) if wanted else {}
@@ -108,7 +113,8 @@ def cotangents(outputs: list[Tensor]) -> list[Tensor]:
 
 def assert_same(got: Results, expected: Results) -> None:
     """Equal by the table. Where torch has no gradient (None), ours may be zeros: an output that the
-    loss does not use counts as used with weight 0. What cancels is judged against the cotangents."""
+    loss does not use counts as used with weight 0. What cancels is judged against the cotangents.
+    """
     assert list(got.outputs) == list(expected.outputs)
     for name, y in got.outputs.items():
         assert_close(y, expected.outputs[name], NET, name)
@@ -149,7 +155,7 @@ def test_every_pass_can_be_left_out(net: Net) -> None:
 @given(nets().filter(runs))
 @examples(150)
 def test_a_call_changes_nothing_shares_nothing_and_repeats(net: Net) -> None:
-    """Inputs and parameters keep their bits, results have memory of their own, three calls agree."""
+    """Inputs and parameters keep their bits, results own their memory, three calls agree."""
     runtime.PROGRAMS.clear()
     note(str(net))
     for wanted in (True, False):
@@ -191,3 +197,51 @@ def assert_apart(results: list[Tensor], given: list[Tensor]) -> None:
 def overlap(x: Tensor, y: Tensor) -> bool:
     same = x.untyped_storage().data_ptr() == y.untyped_storage().data_ptr()
     return same and x.numel() > 0 and y.numel() > 0
+
+
+# What a .net file says, and the same layer of torch.nn for c channels.
+LAYERS: dict[str, Callable[[int], nn.Module]] = {
+    "relu": lambda c: nn.ReLU(),
+    "conv(4, 3)": lambda c: nn.Conv2d(c, 4, 3, padding=1),
+    "bn": lambda c: nn.BatchNorm2d(c),
+    "conv(6, 3, stride=2, bias=false)": lambda c: nn.Conv2d(c, 6, 3, 2, 1, bias=False),
+    "max_pool(2, stride=1)": lambda c: nn.MaxPool2d(2, 1),
+    "tanh": lambda c: nn.Tanh(),
+    "avg_pool(3, stride=1, pad=1)": lambda c: nn.AvgPool2d(3, 1, 1),
+    "bn(eps=0.001, momentum=none)": lambda c: nn.BatchNorm2d(c, 1e-3, None),
+    "conv(4, 1, groups=2)": lambda c: nn.Conv2d(c, 4, 1, groups=2),
+    "sigmoid": lambda c: nn.Sigmoid(),
+    "adaptive_avg_pool(5)": lambda c: nn.AdaptiveAvgPool2d(5),
+}
+
+
+@given(st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=7), st.booleans())
+@examples(60)
+def test_a_chain_of_layers_is_torchs(layers: list[str], training: bool) -> None:
+    runtime.PROGRAMS.clear()
+    net = netdsl.loads(f"net Chain(x: [N, 2, 9, 8]) {{ return x -> {' -> '.join(layers)} }}")
+    twin, channels = nn.Sequential(), 2
+    for layer in layers:
+        twin.append(LAYERS[layer](channels))
+        channels = getattr(twin[-1], "out_channels", channels)
+    net, twin = net.double().train(training), twin.double().train(training)
+    twin.load_state_dict(
+        dict(zip(twin.state_dict(), (t.clone() for t in net.state_dict().values()), strict=True))
+    )
+    x = torch.randn(3, 2, 9, 8, dtype=torch.float64, requires_grad=True)
+    for _ in range(2):
+        y, reference = net(x), twin(x)
+        assert_close(y, reference, NET)
+        with torch.no_grad():
+            net.eval(), twin.eval()
+            assert_close(net(x), twin(x), NET)
+            net.train(training), twin.train(training)
+    names = ["x", *(name for name, _ in net.named_parameters())]
+    dy = torch.randn_like(y)
+    dxs = torch.autograd.grad(y, [x, *net.parameters()], dy)
+    references = torch.autograd.grad(reference, [x, *twin.parameters()], dy)
+    assert_gradients_close(
+        dict(zip(names, dxs, strict=True)), dict(zip(names, references, strict=True))
+    )
+    for got, expected in zip(net.buffers(), twin.buffers(), strict=True):
+        assert_close(got, expected, NET)

@@ -1,15 +1,15 @@
-"""Calls that overlap: two forwards before a backward, backward twice, two threads; and changed tensors."""
+"""Calls that overlap: two forwards before a backward, backward twice, two threads; and writes."""
 
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
-import netdsl
 import pytest
 import torch
 from tolerances import NET, NET_GRADIENT, assert_close, assert_exact
 from torch import Tensor
 
+import netdsl
 from netdsl.module import NetModule
 
 NET_TEXT = """
