@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netdsl.ir import Graph
 
-WIDE = 1
+WIDE = 16
 
 
 def prefers_channels_last(graph: Graph) -> bool:

@@ -6,8 +6,9 @@ process-wide registry; what backward needs are further outputs of forward.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -105,12 +106,13 @@ class Program:
         if found is not None:
             return found
         bindings = dict(zip(self.size_names, map(int, sizes), strict=False))
-        try:
-            concrete = with_sizes(graph, bindings)
-        except Problem as problem:
-            raise NetError((problem.at(None),)) from None
         backend = TorchBackend(like.dtype, like.device)
-        made = plan(concrete, (backend,), like.dtype, like.device)
+        with uncollected():
+            try:
+                concrete = with_sizes(graph, bindings)
+            except Problem as problem:
+                raise NetError((problem.at(None),)) from None
+            made = plan(concrete, (backend,), like.dtype, like.device)
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
@@ -120,7 +122,23 @@ class Program:
 def register(key: str, make: Callable[[], Program]) -> Program:
     """The program of a key, made where the process has none; a lost race is a hit."""
     found = PROGRAMS.get(key)
-    return found if found is not None else PROGRAMS.setdefault(key, make())
+    if found is not None:
+        return found
+    with uncollected():
+        return PROGRAMS.setdefault(key, make())
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Without the cyclic garbage collector: graphs are many small objects and none of them garbage,
+    so looking through them over and over would take half of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def given(graph: Graph) -> tuple[Input | Parameter, ...]:

@@ -54,19 +54,12 @@ class AvgPool(Op):
         return self._pool()(x)
 
     def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
-        return _quarters if self._halves(operands[0]) else self._pool()
+        return _quarters if _halves(self, operands[0]) else self._pool()
 
     def _pool(self) -> Callable[[Tensor], Tensor]:
         axes, geometry = planar(self.k, self.stride, self.pad)
         pool = {2: F.avg_pool2d, 3: F.avg_pool3d}[axes]
         return on_planes(pool, self.spatial, *geometry, self.ceil, self.count_pad)
-
-    def _halves(self, x: Type) -> bool:
-        """Whether this is subsampling by two of an image large enough for `_quarters` to pay."""
-        plain = self.k == self.stride == (2, 2) and self.pad == ((0, 0), (0, 0))
-        height, width = x.shape[2:] if x.rank == 4 else (1, 1)
-        even = height % 2 == 0 and width % 2 == 0
-        return plain and even and isinstance(x.numel, int) and x.numel >= LARGE
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         size = xs[0].type.shape[2:]
@@ -124,11 +117,32 @@ class AvgPoolGrad(PoolForm):
 
         return on_planes(avg_pool_grad, self.spatial)(dy)
 
+    def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
+        return _spread if _halves(self, self.infer(*operands)) else self.reference
+
+
+def _halves(op: AvgPool | AvgPoolGrad, x: Type) -> bool:
+    """Whether this is subsampling by two of an image x large enough for strided sums to pay."""
+    plain = op.k == op.stride == (2, 2) and op.pad == ((0, 0), (0, 0))
+    even = x.rank == 4 and x.shape[2] % 2 == 0 and x.shape[3] % 2 == 0
+    return plain and even and isinstance(x.numel, int) and x.numel >= LARGE
+
 
 def _quarters(x: Tensor) -> Tensor:
     """The mean of 2x2 windows as two strided sums: up to 13 times as fast as ATen's on CPU."""
     rows = x[:, :, 0::2] + x[:, :, 1::2]
     return rows[..., 0::2].add(rows[..., 1::2]).mul_(0.25)
+
+
+def _spread(dy: Tensor) -> Tensor:
+    """A quarter of dy at each place of its window, as strided copies: the same bits as ATen's."""
+    images, channels, height, width = dy.shape
+    dx = blank((images, channels, 2 * height, 2 * width), dy)
+    quarter, rows = dy * 0.25, dx[:, :, 0::2]
+    rows[..., 0::2] = quarter
+    rows[..., 1::2] = quarter
+    dx[:, :, 1::2] = rows
+    return dx
 
 
 _IMAGE = Type((3, 2, 7, 8))
@@ -144,6 +158,7 @@ AvgPool3d.examples = (
     Example(AvgPool3d((1, 2, 2), stride=2, pad=(0, 1, 0)), (Type((2, 2, 3, 4, 5)),)),
 )
 AvgPoolGrad.examples = (
+    Example(AvgPoolGrad((50, 46), (2, 2), 2, 0, False, True), (Type((3, 5, 25, 23)),)),
     Example(AvgPoolGrad((7, 8), (3, 3), 2, 1, False, True), (Type((3, 2, 4, 4)),)),
     Example(AvgPoolGrad((8,), (3,), 2, 0, True, False), (Type((2, 3, 4)),)),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from cases import CASES, DIFFERENTIABLE, RUN, Case, backward, leaves, same_dtype, several
-from tolerances import OP_GRADIENT, assert_close, assert_exact
+from tolerances import OP, OP_GRADIENT, assert_close, assert_exact
 
 from netdsl.errors import Problem
 from netdsl.interpreter import interpret
@@ -193,3 +193,21 @@ def test_application_is_canonical(case: Case) -> None:
     assert hash(again) == hash(case.op)
     assert case.op.describe().startswith(f"{case.op.name}(")
     assert case.op.map_sizes(lambda size: size) is case.op
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last], ids=str)
+@every_run
+def test_kernel_is_the_reference_in_every_layout(case: Case, layout: torch.memory_format) -> None:
+    xs = [x.contiguous(memory_format=layout) if x.dim() == 4 else x for x in case.numbers(seed=3)]
+    before = [x.clone() for x in xs]
+    expected = several(case.op.reference(*xs))
+    for skipped in range(len(expected) if len(expected) > 1 else 0, -1, -1):
+        used = tuple(i != skipped or len(expected) == 1 for i in range(len(expected)))
+        found = several(case.op.kernel(case.types, used)(*xs))
+        for y, reference, wanted in zip(found, expected, used, strict=True):
+            if wanted and reference.is_floating_point():
+                assert_close(y, reference, OP, "kernel:")
+            elif wanted:
+                assert_exact(y, reference)
+    for x, was in zip(xs, before, strict=True):
+        assert_exact(x, was, "an operand was changed:")
