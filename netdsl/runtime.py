@@ -273,5 +273,7 @@ def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[
         return traced[: program.visible]
     if program.lowered.backward.outputs:
         return Differentiable.apply(program.key, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
+    if not torch.is_grad_enabled():
+        return program.forward(operands, sizes)
     with torch.no_grad():  # a parameter without a path to an output may want a gradient
         return program.forward(operands, sizes)
