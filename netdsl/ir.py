@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TypeVar
 
 import networkx as nx
 
@@ -37,6 +38,9 @@ class Source(Op):
 
     def map_sizes(self, change: Callable[[Size], Size]) -> Op:
         return type(self)(**{**self.__dict__, "type": self.type.map(change)})
+
+
+S = TypeVar("S", bound=Source)
 
 
 @dataclass(frozen=True)
@@ -140,19 +144,19 @@ class Graph(nx.MultiDiGraph):  # type: ignore[type-arg]  # generic in its stubs 
                 found.setdefault(value, []).append((n, position))
         return {value: tuple(users) for value, users in found.items()}
 
-    def sources(self, kind: type[Source]) -> Iterator[tuple[int, Source]]:
+    def sources(self, kind: type[S]) -> Iterator[tuple[int, S]]:
         for n, node in self.items:
             if isinstance(node.op, kind):
                 yield n, node.op
 
     @property
     def inputs(self) -> tuple[Input, ...]:
-        return tuple(op for _, op in self.sources(Input))  # type: ignore[misc]
+        return tuple(op for _, op in self.sources(Input))
 
     @property
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters and buffers, in the order of the text."""
-        return tuple(op for _, op in self.sources(Parameter))  # type: ignore[misc]
+        return tuple(op for _, op in self.sources(Parameter))
 
     @cached_property
     def digest(self) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -22,12 +23,12 @@ from netdsl.modes import SEED
 from netdsl.op import Type
 from netdsl.pipeline import Lowered
 from netdsl.plan import Plan, plan
-from netdsl.rewrite import with_sizes
+from netdsl.rewrite import dependent, with_sizes
 from netdsl.signature import autocasts
 from netdsl.sizes import evaluate
 
 PLANS_KEPT = 32  # per program; beyond that the oldest is dropped, and planned again when needed
-PROGRAMS: dict[str, Program] = {}
+PROGRAMS: WeakValueDictionary[str, Program] = WeakValueDictionary()  # alive while a module has it
 
 
 class Program:
@@ -41,6 +42,7 @@ class Program:
                           "results" or the "cotangents", and the position there
     gradients             of each operand of forward, the position of its gradient in backward's
                           results
+    cotangents            of each of backward's results, the outputs whose cotangents reach it
     visible               how many results leave the operator; the saved ones come after them
     silent                positions of the visible results that no gradient comes through
     """
@@ -78,6 +80,15 @@ class Program:
             return "operands", operands[op.key]
 
         self.backward_operands = tuple(place(op) for op in given(backward))
+        follows = {
+            results[False, op.key]: dependent(backward, [n])
+            for n, op in backward.sources(Input)
+            if _role(op) == "cotangent"
+        }
+        self.cotangents = tuple(
+            frozenset(i for i, nodes in follows.items() if o.value.node in nodes)
+            for o in backward.outputs
+        )
         positions = {o.name: i for i, o in enumerate(backward.outputs)}
         self.gradients = tuple(positions.get(op.key) for op in given(forward))
         loud = {i for where, i in self.backward_operands if where == "cotangents"}
@@ -96,6 +107,20 @@ class Program:
         like = _like(tensors)
         with torch.autocast(like.device.type, enabled=False) if autocasts(like) else nullcontext():
             return self._plan("backward", self.lowered.backward, sizes, tensors)(tensors)
+
+    def reached(self, cotangents: Sequence[Tensor | None]) -> list[bool]:
+        """Of each operand of forward, whether a cotangent that is there reaches its gradient."""
+        present = {i for i, dy in enumerate(cotangents) if dy is not None}
+        return [
+            i is not None and not present.isdisjoint(self.cotangents[i]) for i in self.gradients
+        ]
+
+    def handed(self, found: Sequence[Tensor], reached: Sequence[bool]) -> list[Tensor | None]:
+        """The gradient of each operand of forward; None, as torch has it, where none reaches it."""
+        return [
+            found[i] if i is not None and there else None
+            for i, there in zip(self.gradients, reached, strict=True)
+        ]
 
     def _plan(
         self, part: str, graph: Graph, sizes: Sequence[int], tensors: Sequence[Tensor]
@@ -194,20 +219,21 @@ def _empty(type: Type, bindings: Mapping[str, Any], like: Tensor) -> Tensor:
     return like.new_empty([evaluate(s, bindings) for s in type.shape], dtype=dtypes[type.dtype])
 
 
-def _save(ctx: Any, operands: Sequence[Tensor], results: Sequence[Tensor], key: str) -> None:
+def _save(
+    ctx: Any, program: Program, operands: Sequence[Tensor], results: Sequence[Tensor]
+) -> None:
     """Keep what backward takes, by the program's own list."""
-    program = PROGRAMS[key]
     lists = {"operands": operands, "results": results}
     ctx.save_for_backward(
         *[lists[where][i] for where, i in program.backward_operands if where != "cotangents"]
     )
     ctx.set_materialize_grads(False)
-    ctx.key = key
+    ctx.program = program
 
 
 def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
     """The operands of backward, in order; an output without a cotangent has zeros."""
-    program = PROGRAMS[ctx.key]
+    program: Program = ctx.program
     saved = iter(ctx.saved_tensors)
     found = [
         cotangents[i] if where == "cotangents" else next(saved)
@@ -226,10 +252,11 @@ class Differentiable(torch.autograd.Function):
     """The two plans tied for autograd, without the operators' dispatch (0.3 ms a training step)."""
 
     @staticmethod
-    def forward(ctx: Any, key: str, sizes: Sequence[int], *operands: Tensor) -> tuple[Tensor, ...]:
-        program = PROGRAMS[key]
+    def forward(
+        ctx: Any, program: Program, sizes: Sequence[int], *operands: Tensor
+    ) -> tuple[Tensor, ...]:
         results = program.forward(operands, sizes)
-        _save(ctx, operands, results, key)
+        _save(ctx, program, operands, results)
         ctx.sizes = sizes
         ctx.mark_non_differentiable(*[results[i] for i in program.silent])
         return tuple(results[: program.visible])
@@ -241,25 +268,28 @@ class Differentiable(torch.autograd.Function):
                 "a compiled net's gradient has no gradient of its own (create_graph=True): use "
                 'netdsl.load(…, backend="reference") for second derivatives'
             )
-        program = PROGRAMS[ctx.key]
-        if all(dy is None for dy in cotangents):  # a loss that stopped the gradient itself
-            return None, None, *[None for _ in program.gradients]
+        program: Program = ctx.program
+        reached = program.reached(cotangents)
+        if not any(reached):  # a loss that stopped the gradient itself
+            return None, None, *[None for _ in reached]
         found = program.backward(_gathered(ctx, cotangents), ctx.sizes)
-        return None, None, *[None if i is None else found[i] for i in program.gradients]
+        return None, None, *program.handed(found, reached)
 
 
 def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: list[Tensor]) -> None:
     operands, ctx.sizes, key = inputs
-    _save(ctx, operands, output, key)
     program = PROGRAMS[key]
+    _save(ctx, program, operands, output)
     ctx.mark_non_differentiable(*[output[i] for i in program.silent], *output[program.visible :])
 
 
 def _backward(ctx: Any, cotangents: list[Tensor | None]) -> tuple[Any, ...]:
-    if all(dy is None for dy in cotangents):
-        return [None for _ in PROGRAMS[ctx.key].gradients], None, None
-    found = torch.ops.netdsl.backward(_gathered(ctx, cotangents), ctx.sizes, ctx.key)
-    return [None if i is None else found[i] for i in PROGRAMS[ctx.key].gradients], None, None
+    program: Program = ctx.program
+    reached = program.reached(cotangents)
+    if not any(reached):
+        return [None for _ in reached], None, None
+    found = torch.ops.netdsl.backward(_gathered(ctx, cotangents), ctx.sizes, program.key)
+    return program.handed(found, reached), None, None
 
 
 forward.register_autograd(_backward, setup_context=_setup_context)
@@ -272,7 +302,7 @@ def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[
         traced: list[Tensor] = forward(operands, sizes, program.key)
         return traced[: program.visible]
     if program.lowered.backward.outputs:
-        return Differentiable.apply(program.key, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
+        return Differentiable.apply(program, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
     if not torch.is_grad_enabled():
         return program.forward(operands, sizes)
     with torch.no_grad():  # a parameter without a path to an output may want a gradient
