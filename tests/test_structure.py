@@ -62,7 +62,7 @@ TRITON = ("backends.triton", "kernels")
 # An artefact is untrusted: nothing that we load may run code that came with it.
 RUNS_CODE_ON_LOAD = ("pickle", "marshal", "shelve", "dill", "cloudpickle", "joblib", "torch.load")
 
-# Foreign weights, read with weights_only=True: tests/test_artifact.py proves that nothing runs.
+# Foreign weights, read with weights_only=True: tests/artifact proves that nothing runs.
 READS_TORCH_FILES = ("weights",)
 
 ROOT = Path(__file__).parents[1] / "netdsl"
