@@ -31,6 +31,7 @@ from netdsl.namespaces import (
     check_branches,
     descend,
     grow,
+    held,
     hooks,
     initialise,
 )
@@ -129,9 +130,9 @@ class NetModule(Namespace):
 
     def _parameters_and_buffers(self) -> list[Tensor]:
         try:
-            return [held[name] for held, name in self._places]
+            return [owner.__dict__[kind][name] for owner, kind, name in self._places]
         except KeyError:
-            missing = [k for k, (held, name) in self._place_of.items() if name not in held]
+            missing = [k for k, p in self._place_of.items() if p[-1] not in held(p)]
             raise RuntimeError(
                 f"`{missing[0]}` was removed or parametrised, but a compiled net reads its "
                 "parameters where the .net file puts them"
@@ -139,7 +140,7 @@ class NetModule(Namespace):
 
     def _sizes(self, inputs: Sequence[Tensor]) -> list[int]:
         """The numbers of the signature's size names, in order; checks the inputs."""
-        owned = [held[name] for held, name in self._floats if name in held]
+        owned = [held(p)[p[-1]] for p in self._floats if p[-1] in held(p)]
         try:
             mixed = autocasts(inputs[0])
             seen = (mixed, *[(t.shape, t.dtype, t.device) for t in (*owned, *inputs)])
@@ -182,8 +183,8 @@ class NetModule(Namespace):
         bindings = dict(zip(self._size_names, sizes, strict=True))
         graph = with_sizes(specialise(self.graph, paths), bindings)
         given = dict(zip(self._keys, pool, strict=True))
-        for held, name in self._floats:  # under autocast an input may have another dtype
-            dtype = held[name].dtype
+        for place in self._floats:  # under autocast an input may have another dtype
+            dtype = held(place)[place[-1]].dtype
             given |= {
                 op.key: given[op.key].to(dtype)
                 for op in self.graph.inputs
@@ -199,8 +200,8 @@ class NetModule(Namespace):
         buffers, values = [], []
         for output, result in zip(outputs, results, strict=True):
             if output.role == "update":
-                held, name = self._place_of[output.name]
-                buffers.append(held[name])
+                place = self._place_of[output.name]
+                buffers.append(held(place)[place[-1]])
                 values.append(result)
             elif output.role != "saved":
                 found[output.name] = result

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 from netdsl.initial import Init
 from netdsl.ir import Graph, Parameter
 
-# the owner's dict of parameters or buffers, and the name there
-Place: TypeAlias = tuple[dict[str, Any], str]
-# the path of a child, its parent's children, its name there, and the child that was grown
-Branch: TypeAlias = tuple[str, dict[str, Any], str, nn.Module]
+# the owner, its `_parameters` or `_buffers`, and the name there; the dict is looked up at each use,
+# since torch.export and functional calls put another in its place
+Place: TypeAlias = tuple[nn.Module, str, str]
+# the path of a child, its parent, its name there, and the child that was grown
+Branch: TypeAlias = tuple[str, nn.Module, str, nn.Module]
 
 
 class Namespace(nn.Module):
@@ -46,12 +47,19 @@ def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: boo
             dtype=_DTYPES[op.type.dtype],
             memory_format=torch.channels_last if images else torch.contiguous_format,
         )
-        held: dict[str, Any] = owner._buffers if op.buffer else owner._parameters
-        held[name] = tensor if op.buffer else nn.Parameter(tensor)
-        places.append((held, name))
+        place = owner, "_buffers" if op.buffer else "_parameters", name
+        held(place)[name] = tensor if op.buffer else nn.Parameter(tensor)
+        places.append(place)
     for path in paths:
         descend(root, path)
     return places
+
+
+def held(place: Place) -> dict[str, Any]:
+    """The dict that holds a parameter or buffer under its name."""
+    owner, kind, _ = place
+    found: dict[str, Any] = owner.__dict__[kind]
+    return found
 
 
 def descend(root: nn.Module, path: str) -> nn.Module:
@@ -67,7 +75,7 @@ def descend(root: nn.Module, path: str) -> nn.Module:
 def branches(root: nn.Module) -> list[Branch]:
     """Every parent and child of the tree as it was grown."""
     return [
-        (f"{path}.{name}" if path else name, parent._modules, name, child)
+        (f"{path}.{name}" if path else name, parent, name, child)
         for path, parent in root.named_modules()
         for name, child in parent._modules.items()
         if child is not None
@@ -90,14 +98,14 @@ def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
 
 def check_branches(grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]) -> None:
     """Refuse, rather than ignore, a child that was replaced or that has a hook."""
-    for path, children, name, child in grown:
-        if children.get(name) is not child:
+    for path, parent, name, child in grown:
+        if parent._modules.get(name) is not child:
             raise _uncalled(path, "was replaced")
         if "forward" in child.__dict__:
             raise _uncalled(path, "has a `forward` of its own")
     if any(hooked):
         for path, *_, child in grown:
-            if any(hooks([("", {}, "", child)])):
+            if any(hooks([("", child, "", child)])):
                 raise _uncalled(path, "has a hook")
 
 
@@ -111,18 +119,18 @@ def _uncalled(path: str, why: str) -> RuntimeError:
 @torch.no_grad()
 def initialise(places: Iterable[Place], parameters: Iterable[Parameter]) -> None:
     """Fill every parameter and buffer from its distribution, in the order of the text."""
-    for (held, name), op in zip(places, parameters, strict=True):
-        fill(held[name], op.init)
+    for place, op in zip(places, parameters, strict=True):
+        fill(held(place)[place[-1]], op.init)
 
 
 def adopt(
     places: Iterable[Place], parameters: Iterable[Parameter], weights: Mapping[str, Tensor]
 ) -> None:
     """Copies of given numbers, in their dtype and the layout that was grown."""
-    for (held, name), op in zip(places, parameters, strict=True):
-        given = weights[op.key]
-        copied = torch.empty_like(held[name], dtype=given.dtype, requires_grad=False).copy_(given)
-        held[name] = copied if op.buffer else nn.Parameter(copied)
+    for place, op in zip(places, parameters, strict=True):
+        given, there, name = weights[op.key], held(place), place[-1]
+        copied = torch.empty_like(there[name], dtype=given.dtype, requires_grad=False).copy_(given)
+        there[name] = copied if op.buffer else nn.Parameter(copied)
 
 
 def fill(tensor: Tensor, init: Init) -> None:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -28,7 +27,7 @@ from netdsl.signature import autocasts
 from netdsl.sizes import evaluate
 
 PLANS_KEPT = 32  # per program; beyond that the oldest is dropped, and planned again when needed
-PROGRAMS: WeakValueDictionary[str, Program] = WeakValueDictionary()  # alive while a module has it
+PROGRAMS: dict[str, Program] = {}  # for the life of the process: traced code names them by key
 
 
 class Program:

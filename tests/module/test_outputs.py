@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import pickle
 
 import pytest
@@ -12,7 +11,6 @@ from torch import Tensor
 
 import netdsl
 from netdsl import NetError
-from netdsl.runtime import PROGRAMS
 
 NAMED = """netdsl 1
 net Named(x: [N, 4]) -> (y: [N, 3], train aux: [N, 2]) {
@@ -180,13 +178,3 @@ def test_a_parameter_that_only_an_unused_output_needs_has_no_gradient():
     model(torch.randn(5, 3)).a.sum().backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None]
     assert missing == ["right.weight", "right.bias"]
-
-
-def test_programs_go_with_the_modules_that_use_them():
-    model = netdsl.loads("net Once(x: [N, 7]) { return x -> linear(9) -> sigmoid }")
-    model(torch.randn(2, 7)).sum().backward()
-    (key,) = [program.key for program in model._programs.values()]
-    assert key in PROGRAMS
-    del model
-    gc.collect()
-    assert key not in PROGRAMS
