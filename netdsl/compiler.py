@@ -44,7 +44,8 @@ def load(
     outputs  paths of stages to return instead of the net's own outputs
     backend  "auto", or "reference": node by node with torch's autograd
     weights  a safetensors or torch file of a state_dict
-    seed     of the initial weights of a text (None: torch's generator as it stands)
+    seed     of the initial weights of a text; torch's own generator stays as it is (None: drawn
+             from that one)
 
     Raises `NetError` for a mistake in the text, `ArtifactError` for a damaged artefact.
     """
@@ -88,9 +89,10 @@ def _module(
         graph = tap(graph, outputs)
     texts = {key: source.text for key, source in sources.files.items()}
     manifest = Manifest(net, sources.root, texts, dict(hyper or {}), outputs)
-    if seed is not None:
-        torch.manual_seed(seed)
-    model = NetModule(graph, manifest, backend=backend)
+    with torch.random.fork_rng(devices=[], enabled=seed is not None):
+        if seed is not None:
+            torch.manual_seed(seed)
+        model = NetModule(graph, manifest, backend=backend)
     if weights is not None:
         given = read_weights(weights)
         if outputs is not None:  # taps need a part of the net

@@ -244,10 +244,6 @@ class Op:
         """Multiply-accumulates of one application (0 for what is no contraction)."""
         return 0
 
-    @property
-    def differentiable(self) -> bool:
-        return type(self).vjp is not Op.vjp
-
     @classmethod
     def schema(cls) -> dict[str, Field[Any]]:
         """The hyper-parameters by name: a field `from_` is `from` in the language."""

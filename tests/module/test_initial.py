@@ -86,3 +86,12 @@ def test_normalisation_starts_as_the_identity() -> None:
 def linear(stage: str) -> nn.Module:
     text = f"netdsl 1\nnet A(x: [N, 1000]) {{ return x -> {stage} }}\n"
     return netdsl.loads(text, seed=0)
+
+
+def test_a_seed_gives_the_same_weights_and_leaves_torchs_generator_alone() -> None:
+    text = "net Two(x: [N, 3]) { return x -> linear(4) -> relu -> linear(2) }"
+    before = torch.random.get_rng_state()
+    first, again = netdsl.loads(text, seed=5), netdsl.loads(text, seed=5)
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for p, q in zip(first.parameters(), again.parameters(), strict=True):
+        assert torch.equal(p, q)

@@ -89,7 +89,7 @@ def test_first_of_equals_takes_the_gradient(name: str) -> None:
 def test_differentiable_form_has_the_same_results_first(op: Op) -> None:
     example = next(e for e in type(op).examples if e.op == op)
     form = op.differentiable_form()
-    assert form.differentiable
+    assert type(form).vjp is not Op.vjp
     assert form.differentiable_form() is form
     xs = [torch.randn(t.shape) for t in example.operands]
     xs += [torch.randn(p.shape) for p in op.params(*example.operands)]
