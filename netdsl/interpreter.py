@@ -5,11 +5,12 @@ The oracle that compiled plans are compared with, and the meaning of a fused reg
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from netdsl.ir import Constant, Graph, Input, Parameter
 from netdsl.lazy import torch
+from netdsl.recur import Loop
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,6 +27,17 @@ def interpret(graph: Graph, given: Mapping[str, Tensor]) -> list[Tensor]:
         elif isinstance(op, Constant):
             results.append((torch.tensor(op.value, dtype=like.dtype, device=like.device),))
         else:
-            made = op.reference(*(results[v.node][v.result] for v in graph.operands(n)))
+            call = stepwise(op) if isinstance(op, Loop) else op.reference
+            made = call(*(results[v.node][v.result] for v in graph.operands(n)))
             results.append(made if isinstance(made, tuple) else (made,))
     return [results[o.value.node][o.value.result] for o in graph.outputs]
+
+
+def stepwise(loop: Loop) -> Callable[..., Any]:
+    """The reference of a recurrence: every step is interpreted."""
+    keys = [op.key for op in loop.step.inputs]
+
+    def step(tensors: Sequence[Tensor]) -> list[Tensor]:
+        return interpret(loop.step, dict(zip(keys, tensors, strict=True)))
+
+    return lambda *operands: loop.run(step, operands)

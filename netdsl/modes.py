@@ -7,47 +7,68 @@ Result  a graph without modal ops; new buffer values are outputs with role `upda
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from itertools import count
 
 from netdsl.ir import Builder, Graph, Input, Node, Output
 from netdsl.op import Type, Value, Values
+from netdsl.recur import Drawn, Feed, Recur, Whole, every_node
 from netdsl.rewrite import rebuild
 
 SEED = "#seed"
+SHARED_SEED = "#shared-seed"  # of a step's layers that draw the same at every step
 
 
 def modal_paths(graph: Graph) -> tuple[str, ...]:
     """The paths of the layers whose module has a training flag that counts, the net's own first."""
-    return ("", *dict.fromkeys(node.path for _, node in graph.items if node.op.modal))
+    return ("", *dict.fromkeys(node.path for node in every_node(graph) if node.op.modal))
 
 
 def specialise(graph: Graph, training: Collection[str]) -> Graph:
     """The layer graph in one mode."""
+    return _specialise(graph, training, count(), SEED)
+
+
+def _specialise(
+    graph: Graph, training: Collection[str], streams: Iterator[int], once: str
+) -> Graph:
+    """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`."""
     newest: dict[Value, Value] = {}  # of a buffer: layers that share one update it one by one
     updates: dict[str, Value] = {}
-    seeds: list[Value] = []
+    seeds: dict[str, Value] = {}
 
-    def seed(b: Builder) -> Value:
-        if not seeds:
-            seeds.append(b(Input(Type((), "int"), SEED, "seed")))
-        return seeds[0]
-
-    streams = 0
+    def seed(b: Builder, key: str) -> Value:
+        if key not in seeds:
+            seeds[key] = b(Input(Type((), "int"), key, "seed"))
+        return seeds[key]
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
-        nonlocal streams
+        if isinstance(node.op, Recur):
+            return _recurrence(b, node.op, xs)
         if not node.op.modal:
             return None
         mode = node.path in training
-        seeded = (seed(b),) if node.op.random and mode else ()
+        seeded = node.op.random and mode
+        seeds_given = (seed(b, once if node.op.draws_once else SEED),) if seeded else ()
         latest = tuple(newest.get(x, x) for x in xs)
-        new = node.op.specialise(b, (*latest, *seeded), mode, streams)
-        streams += 1
+        new = node.op.specialise(b, (*latest, *seeds_given), mode, next(streams))
         keys = {getattr(b.graph.node(x.node).op, "key", ""): x for x in xs}
         for name, value in new.updates.items():
             key = f"{node.path}.{name}" if node.path else name
             newest[keys[key]] = updates[key] = value
         return new.results
+
+    def _recurrence(b: Builder, op: Recur, xs: Values) -> Values | None:
+        """A recurrence whose body is in one mode; where it draws, the seed is one operand more."""
+        body = _specialise(op.body, training, streams, SHARED_SEED)
+        if body == op.body:
+            return None
+        feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))
+        feeds |= {SEED: Drawn(len(xs)), SHARED_SEED: Whole(len(xs))}
+        drawing = any(i.role == "seed" for i in body.inputs)
+        new = replace(op, body=body, feeds=tuple(feeds[i.key] for i in body.inputs))
+        return b.all(new, *xs, *((seed(b, SEED),) if drawing else ()))
 
     def updated(b: Builder) -> tuple[Output, ...]:
         return tuple(Output(key, value, "update") for key, value in updates.items())

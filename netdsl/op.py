@@ -143,6 +143,7 @@ class Op:
     neutral    (position, number): with that number there, the result is the other operand, exactly
     modal      depends on training or eval: `specialise` replaces it before anything runs
     random     a modal layer that draws numbers in training: `specialise` is given a seed
+    draws_once a random layer that draws the same numbers in every step of a recurrence
     """
 
     name: ClassVar[str]
@@ -158,6 +159,7 @@ class Op:
     neutral: ClassVar[tuple[tuple[int, float], ...]] = ()
     modal: ClassVar[bool] = False
     random: ClassVar[bool] = False
+    draws_once: ClassVar[bool] = False
     examples: ClassVar[tuple[Example, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import netdsl.ops  # noqa: F401  the op table is the vocabulary
-from netdsl.elaborate import expressions, stages, statements  # noqa: F401  their rules
+from netdsl.elaborate import equations, expressions, stages, statements  # noqa: F401  their rules
 from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
@@ -22,9 +22,10 @@ from netdsl.elaborate.spelling import closest
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Bundle, is_whole
 from netdsl.errors import Diagnostics, Problem, Span
-from netdsl.ir import Builder, Graph, Input, Output
+from netdsl.ir import Builder, Constant, Graph, Input, Output
 from netdsl.op import Value
 from netdsl.pause import pause_collector
+from netdsl.rewrite import rebuild
 from netdsl.syntax import Alias, Definition, File, Tensor, names_in
 
 
@@ -133,7 +134,17 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
     if shared.found.errors:
         return None
     builder.graph.name = block.name
-    return builder.build(_outputs(definition, result))
+    return _without(builder.build(_outputs(definition, result)), shared.outlined)
+
+
+def _without(graph: Graph, outlined: set[int]) -> Graph:
+    """The graph without the nodes that stand in the bodies of loops, and their constants."""
+    if not outlined:
+        return graph
+    used = {v.node for n in range(len(graph)) if n not in outlined for v in graph.operands(n)}
+    used |= {o.value.node for o in graph.outputs}
+    idle = {n for n, _ in graph.sources(Constant) if n not in used}
+    return rebuild(graph, keep=set(range(len(graph))) - outlined - idle)
 
 
 def _input(tensor: Tensor, scope: Scope) -> Any:

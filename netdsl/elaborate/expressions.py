@@ -8,8 +8,16 @@ from typing import Any
 from netdsl.elaborate.arguments import NO_PIPE, read
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.calls import use
-from netdsl.elaborate.layers import infix
+from netdsl.elaborate.layers import infix, operand
 from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
+from netdsl.elaborate.recurrence import (
+    State,
+    Step,
+    move,
+    read_end,
+    read_sequence,
+    read_state,
+)
 from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.spelling import WORDS, closest, layer_spelling
 from netdsl.elaborate.unknown import UNKNOWN
@@ -30,6 +38,7 @@ from netdsl.op import OPS
 from netdsl.syntax import (
     Binary,
     Call,
+    Expression,
     Field,
     Index,
     Literal,
@@ -53,6 +62,8 @@ def _literal(node: Literal, scope: Scope) -> Any:
 def _name(node: Name, scope: Scope) -> Any:
     found = scope.find(node.text)
     if found is not None:
+        if isinstance(found.value, State):
+            raise _whole_state(found.value, node)
         return found.value
     if node.text == "none":
         return None
@@ -62,6 +73,16 @@ def _name(node: Name, scope: Scope) -> Any:
     if node.text in _words():
         return node.text
     raise _unknown(node, scope)
+
+
+def _whole_state(state: State, node: Name) -> Problem:
+    """N302: inside `recur` a state is read step by step."""
+    now, before = f"{state}[{state.of.name}]", f"{state}[{state.of.name}-1]"
+    return Problem(
+        "N302",
+        f"`{state}` has a value at each step, and this reads it whole",
+        helps=(f"`{now}` is this step's, `{before}` the one before",),
+    )
 
 
 @cache
@@ -114,9 +135,11 @@ def _table(node: Table, scope: Scope) -> Any:
 
 @expression(Index)
 def _index(node: Index, scope: Scope) -> Any:
-    base, index = evaluate(node.base, scope), evaluate(node.index, scope)
+    base, index = _base(node.base, scope), evaluate(node.index, scope)
     if base is UNKNOWN or index is UNKNOWN:
         return UNKNOWN
+    if isinstance(base, State):
+        return read_state(base, index, node)
     if isinstance(base, dict):
         if isinstance(index, (int, str)) and index in base:
             return base[index]
@@ -127,13 +150,20 @@ def _index(node: Index, scope: Scope) -> Any:
             return base[index]
         last = f"its elements are 0 to {len(base) - 1}" if base else "it is empty"
         raise Problem("N142", f"the list has no element {show(index)}", notes=(last,))
-    if is_tensor(base):
-        raise Problem(
-            "N302",
-            "a tensor has indices inside `recur` only",
-            helps=("`slice(axis, from, to)` takes a part of it",),
-        )
-    raise Problem("N142", f"{describe(base)} has no elements")
+    if not is_tensor(base):
+        raise Problem("N142", f"{describe(base)} has no elements")
+    tensor = operand(base, scope)
+    if isinstance(index, Step):
+        return read_sequence(tensor, index, node)
+    return read_end(tensor, index, node, scope)
+
+
+def _base(node: Expression, scope: Scope) -> Any:
+    """What is indexed; of a recurrence's name its `State`."""
+    found = scope.find(node.text) if isinstance(node, Name) else None
+    if found is not None and isinstance(found.value, State):
+        return found.value
+    return evaluate(node, scope)
 
 
 @expression(Field)
@@ -183,6 +213,8 @@ def _binary(node: Binary, scope: Scope) -> Any:
     right = evaluate(node.right, scope)
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
+    if isinstance(left, Step) or isinstance(right, Step):
+        return move(node.operator, left, right)
     if not is_tensor(left) and not is_tensor(right):
         return _of_numbers(node, left, right)
     for side, value in ((node.left, left), (node.right, right)):

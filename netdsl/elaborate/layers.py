@@ -56,6 +56,12 @@ def add(
     """The results of the op under a path; `texts` say what the operands are, for the message."""
     scope.run.turn(scope, span)
     claim(path, span, scope)
+    if scope.run.recurring and op.modal and not op.random:
+        raise Problem(
+            "N307",
+            f"`{op.name}` inside `recur` would mix the statistics of all steps",
+            helps=("`ln` normalises each example alone",),
+        )
     builder = scope.run.builder
     if any(value is UNKNOWN for value in arguments.tensors):
         return UNKNOWN

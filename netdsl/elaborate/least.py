@@ -32,6 +32,7 @@ from netdsl.syntax import (
     Literal,
     Name,
     Node,
+    Recur,
     Repeat,
     Return,
     Sequence,
@@ -119,6 +120,7 @@ RULES: dict[type[Node], Callable[[Any, Scope], int]] = {
     Sequence: lambda node, scope: _sum(node.items, scope),
     Index: lambda node, scope: least(node.base, scope),
     Field: lambda node, scope: least(node.base, scope),
+    Recur: lambda node, scope: _sum(node.body, scope),
     Keyword: lambda node, scope: least(node.value, scope),
     **dict.fromkeys(VALUED, lambda node, scope: least(node.value, scope)),
 }

@@ -10,7 +10,7 @@ from netdsl.elaborate.naming import Namespace
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.errors import Diagnostics, Frame, Problem, Span
 from netdsl.ir import Builder
-from netdsl.op import Op
+from netdsl.op import Op, Value
 from netdsl.syntax import Name
 
 NODES = 100_000
@@ -36,6 +36,9 @@ class Run:
     turns: int = 0
     used: set[object] = field(default_factory=set)  # shared instances that stand in the graph
     sharing: int = 0  # how many further uses of one enclose what is elaborated now
+    recurring: int = 0  # how many recurrences enclose what is elaborated now
+    outlined: set[int] = field(default_factory=set)  # nodes that are in the bodies of loops
+    sequences: dict[Value, Any] = field(default_factory=dict)  # results of recurrences
 
     def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
         """Count turns of loops and instantiations; N323 where they or the nodes become too many."""

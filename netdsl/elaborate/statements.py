@@ -43,7 +43,6 @@ from netdsl.syntax import (
     Let,
     Name,
     Param,
-    Recur,
     Require,
     Return,
     Unpack,
@@ -204,12 +203,3 @@ def _equation(node: Equation, scope: Scope) -> None:
     raise Problem(
         "N302", f"`{node.name.text}[{node.index.span.text}] = …` stands inside `recur` only"
     )
-
-
-@statement(Recur)
-def _recur(node: Recur, scope: Scope) -> None:
-    for inner in node.body:
-        if isinstance(inner, (Assign, Equation)):
-            scope.names.setdefault(inner.name.text, Binding(UNKNOWN, inner.name.span))
-    head = node.span.source.text[node.span.start : node.last.span.end]
-    raise Problem("N300", f"this version does not run `{head}`", label="recurrences come later")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from netdsl.kinds import Extent, Number, Shape
+from netdsl.kinds import Extent, Flag, Number, Shape
 from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Specialised, Type, Values, hyper, op
 from netdsl.shapes import checked_float, checked_images
@@ -22,11 +22,20 @@ WORD = 2**64 - 1
 
 @op("dropout")
 class Dropout(Op):
-    """Each element is 0 with probability `p` (0 <= p < 1). As torch.nn.Dropout."""
+    """Each element is 0 with probability `p` (0 <= p < 1). As torch.nn.Dropout.
+
+    Inside `recur` every step draws a mask of its own, with `shared` all steps have one (Gal &
+    Ghahramani 2016).
+    """
 
     modal = True
     random = True
     p: float = hyper(Number(0, 1, open_high=True, rule="is a probability, 0 <= p < 1"), 0.5)
+    shared: bool = hyper(Flag(), False)
+
+    @property
+    def draws_once(self) -> bool:  # type: ignore[override]
+        return self.shared
 
     def infer(self, x: Type) -> Type:
         checked_float(self.name, x)

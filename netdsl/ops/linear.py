@@ -115,19 +115,19 @@ class LinearWeightGrad(Op):
 class MatMul(Op):
     """z = x y. As torch.matmul.
 
-    x [..., M, K], y [K, N] -> z [..., M, N]
+    x [..., M, K], y [K, N] or [..., K, N] with the leading axes of x -> z [..., M, N]
     """
 
     tensors = ("x", "y")
     results = ("z",)
 
     def infer(self, x: Type, y: Type) -> Type:
-        matrices = x.rank > 1 and y.rank == 2
-        if not matrices or x.shape[-1] != y.shape[0]:
-            sizes = f"{x.shape[-1]} columns, {y.shape[0]} rows" if matrices else ""
-            why = sizes or "[…, M, K] and [K, N]"
+        matrices = x.rank > 1 and (y.rank == 2 or x.shape[:-2] == y.shape[:-2])
+        if not matrices or x.shape[-1] != y.shape[-2]:
+            sizes = f"{x.shape[-1]} columns, {y.shape[-2]} rows" if matrices else ""
+            why = sizes or "[…, M, K] and [K, N], or the same axes before both"
             raise Problem("N206", f"cannot multiply {x} by {y}", label=why)
-        return x.with_shape(*x.shape[:-1], y.shape[1])
+        return x.with_shape(*x.shape[:-1], y.shape[-1])
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.matmul(x, y)
@@ -135,7 +135,9 @@ class MatMul(Op):
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
         dx = b(MatMul(), dys[0], b(Transposed(), y))
-        return dx, b(LinearWeightGrad(False), dys[0], x)
+        if y.type.rank == 2:
+            return dx, b(LinearWeightGrad(False), dys[0], x)
+        return dx, b(MatMul(), b(Transposed(), x), dys[0])
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         return results[0].numel * operands[0].shape[-1]
@@ -143,17 +145,17 @@ class MatMul(Op):
 
 @op("transposed")
 class Transposed(Op):
-    """yᵀ of a matrix."""
+    """yᵀ of a matrix, the last two axes."""
 
     layer = False
     view = True
     exact = True
 
     def infer(self, x: Type) -> Type:
-        return x.with_shape(x.shape[1], x.shape[0])
+        return x.with_shape(*x.shape[:-2], x.shape[-1], x.shape[-2])
 
     def reference(self, x: Tensor) -> Tensor:
-        return x.t()
+        return x.mT
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Transposed(), dys[0]),)
@@ -172,5 +174,9 @@ LinearWeightGrad.examples = (Example(LinearWeightGrad(), (Type((2, 3, 5)), Type(
 MatMul.examples = (
     Example(MatMul(), (Type((3, 5)), Type((5, 2)))),
     Example(MatMul(), (Type((2, 3, 5)), Type((5, 1)))),
+    Example(MatMul(), (Type((2, 3, 5)), Type((2, 5, 4)))),
 )
-Transposed.examples = (Example(Transposed(), (Type((3, 5)),)),)
+Transposed.examples = (
+    Example(Transposed(), (Type((3, 5)),)),
+    Example(Transposed(), (Type((2, 3, 5)),)),
+)

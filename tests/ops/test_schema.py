@@ -103,7 +103,7 @@ def test_windows_of_more_axes_are_told_apart() -> None:
         ("flatten", "flatten(from=1)"),
         ("slice", "slice(axis, from, to, step=1)"),
         ("norm", "norm(p=2, axis=none, keep=false)"),
-        ("dropout", "dropout(p=0.5)"),
+        ("dropout", "dropout(p=0.5, shared=false)"),
         ("gelu", "gelu(approx=none)"),
         ("pad", "pad(sizes, value=0)"),
         ("relu", "relu()"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from netdsl.backend import Decline, Kernel
 from netdsl.fusions.region import Fused
@@ -10,6 +11,7 @@ from netdsl.ir import Node
 from netdsl.lazy import torch
 from netdsl.op import Type
 from netdsl.plan import plan
+from netdsl.recur import Loop
 
 
 class TorchBackend:
@@ -27,12 +29,23 @@ class TorchBackend:
     ) -> Kernel | Decline:
         if isinstance(node.op, Fused):
             return self._region(node.op, None)
+        if isinstance(node.op, Loop):
+            return self._loop(node.op)
         return node.op.kernel(operands, used)
 
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         if isinstance(node.op, Fused):
             return self._region(node.op, position)
         return partial(node.op.inplace, position)
+
+    def _loop(self, loop: Loop) -> Kernel:
+        """A recurrence with one plan for all its steps."""
+        step = plan(loop.step, (self,), self._dtype, self._device)
+
+        def run(*operands: Any) -> tuple[Any, ...]:
+            return loop.run(step, operands)
+
+        return run
 
     def _region(self, fused: Fused, owned: int | None) -> Kernel:
         body = plan(fused.body, (self,), self._dtype, self._device, owned=owned)

@@ -1,0 +1,301 @@
+"""Recurrence as an op: a body, the graph of one step, run along axis 1, and its gradient.
+
+y_σ = body(x_{τ+shift}, y_{σ-lag}, w),   σ = 0 … S-1,   τ = σ forward, S-1-σ backward
+dx, dw, dy_{σ-lag} = vjp_body(…, dy_σ + what later steps sent),   σ = S-1 … 0
+
+Backward recomputes each step from the states, which are the results themselves, so that nothing
+else is saved (Chen et al. 2016, for a segment of one step).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from netdsl.differentiate import differentiate
+from netdsl.errors import Problem
+from netdsl.ir import Builder, Graph, Node
+from netdsl.lazy import torch
+from netdsl.op import Build, Gradients, Op, Type, Values
+from netdsl.rewrite import reachable, rebuild, with_types
+from netdsl.sizes import Poly, Size
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+# the operands of one step, in the order of the step graph's inputs -> its outputs
+Step: TypeAlias = Callable[[Sequence["Tensor"]], Sequence["Tensor"]]
+
+SPREAD = 0x9E3779B97F4A7C15  # odd, so that the seeds of 2^64 steps are different
+
+
+@dataclass(frozen=True)
+class At:
+    """What a step reads of a sequence: operand[:, τ + shift]."""
+
+    operand: int
+    shift: int
+
+
+@dataclass(frozen=True)
+class Carried:
+    """The result of the step `lag` steps earlier; before the first, a start value."""
+
+    result: int
+    lag: int
+
+
+@dataclass(frozen=True)
+class Whole:
+    """An operand as it is, the same at every step."""
+
+    operand: int
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A seed of the step's own, which follows from the operand's."""
+
+    operand: int
+
+
+Feed: TypeAlias = At | Carried | Whole | Drawn
+
+
+class Loop(Op):
+    """An op that runs the graph `step` many times: `run` is given how one step is run."""
+
+    layer = False
+
+    def __post_init__(self) -> None:
+        pass
+
+    @property
+    def step(self) -> Graph:
+        raise NotImplementedError
+
+    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Recur(Loop):
+    """The body at each of `steps` steps; results are stacked along axis 1.
+
+    body      the graph of a step: inputs as `feeds` say, an output for each result
+    feeds     of each input of the body, in order
+    starts    of each result, the operands that stand 1, 2, … steps before the first
+    steps     how many
+    backward  the last step runs first
+    """
+
+    body: Graph
+    feeds: tuple[Feed, ...]
+    starts: tuple[tuple[int, ...], ...]
+    steps: Size
+    backward: bool
+
+    name = "recur"
+
+    @property
+    def step(self) -> Graph:
+        return self.body
+
+    @property
+    def results(self) -> tuple[str, ...]:  # type: ignore[override]
+        return tuple(o.name for o in self.body.outputs)
+
+    @property
+    def modal(self) -> bool:  # type: ignore[override]
+        return any(node.op.modal for _, node in self.body.items)
+
+    @property
+    def random(self) -> bool:  # type: ignore[override]
+        """Whether every step draws numbers of its own."""
+        return any(node.op.random and not node.op.draws_once for _, node in self.body.items)
+
+    def infer(self, *operands: Type) -> tuple[Type, ...]:
+        if isinstance(self.steps, int) and self.steps < 1:
+            raise Problem("N305", f"a recurrence has at least 1 step, not {self.steps}")
+        for feed in self.feeds:
+            if isinstance(feed, At):
+                self._check_length(operands[feed.operand], feed.shift)
+        types = tuple(self._fed(feed, operands) for feed in self.feeds)
+        body = _typed(self.body, types)
+        return tuple(_stacked(o.value.type, self.steps) for o in body.outputs)
+
+    def _check_length(self, x: Type, shift: int) -> None:
+        """N305 where a step reads beyond what the sequence has."""
+        spare = x.shape[1] - (shift + self.steps)
+        if not isinstance(spare, Poly) and spare >= 0:
+            return
+        raise Problem(
+            "N305",
+            f"the recurrence reads up to step {shift + self.steps} of a sequence that has "
+            f"{x.shape[1]}",
+            label=f"axis 1 of {x}",
+        )
+
+    def _fed(self, feed: Feed, operands: Sequence[Type]) -> Type:
+        if isinstance(feed, At):
+            x = operands[feed.operand]
+            return x.with_shape(x.shape[0], *x.shape[2:])
+        if isinstance(feed, Carried):
+            return operands[self.starts[feed.result][0]]
+        return operands[feed.operand]
+
+    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        made: list[list[Tensor]] = [[] for _ in self.body.outputs]
+        for i in range(self._count):
+            fed = self.fed(operands, made, i)
+            for kept, y in zip(made, step(fed), strict=True):
+                kept.append(y)
+        return tuple(torch.stack(ys[::-1] if self.backward else ys, 1) for ys in made)
+
+    @property
+    def _count(self) -> int:
+        assert isinstance(self.steps, int), f"{self.steps} steps"
+        return self.steps
+
+    def place(self, i: int) -> int:
+        """The place in time of the step that runs as number i."""
+        return self._count - 1 - i if self.backward else i
+
+    def fed(
+        self, operands: Sequence[Tensor], made: Sequence[Sequence[Tensor]], i: int
+    ) -> list[Tensor]:
+        """The inputs of the body at the step that runs as number i; `made` has earlier results."""
+        found = []
+        for feed in self.feeds:
+            if isinstance(feed, At):
+                found.append(operands[feed.operand].select(1, self.place(i) + feed.shift))
+            elif isinstance(feed, Carried) and i >= feed.lag:
+                found.append(made[feed.result][i - feed.lag])
+            elif isinstance(feed, Carried):
+                found.append(operands[self.start(feed, i)])
+            elif isinstance(feed, Drawn):
+                found.append(operands[feed.operand] + _signed((i + 1) * SPREAD))
+            else:
+                found.append(operands[feed.operand])
+        return found
+
+    def start(self, feed: Carried, i: int) -> int:
+        """The operand that is carried into step number i, which is within `lag` of the first."""
+        return self.starts[feed.result][feed.lag - i - 1]
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        found = iter(b.all(RecurGrad(self, len(xs)), *xs, *ys, *dys))
+        return tuple(next(found) if x.type.dtype == "float" else None for x in xs)
+
+    def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
+        total: Size = 0
+        for n, node in self.body.items:
+            types = tuple(v.type for v in self.body.operands(n))
+            total = total + node.op.macs(types, node.types)
+        return total * self.steps
+
+    def map_sizes(self, change: Callable[[Size], Size]) -> Op:
+        def substitute(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+            op = node.op.map_sizes(change)
+            return None if op is node.op else b.all(op, *xs)
+
+        body = rebuild(self.body, substitute)
+        steps = change(self.steps) if isinstance(self.steps, Poly) else self.steps
+        same = body is self.body and steps == self.steps
+        return self if same else replace(self, body=body, steps=steps)
+
+    def arguments(self) -> str:
+        way = ", backward" if self.backward else ""
+        lines = self.body.text().splitlines()[1:-1]
+        return f"{self.steps} steps{way} {{ {'; '.join(line.strip() for line in lines)} }}"
+
+
+@dataclass(frozen=True)
+class RecurGrad(Loop):
+    """The gradients of the floating operands of a recurrence, from its `count` operands, its
+    results and their gradients (Werbos 1990, backpropagation through time)."""
+
+    recur: Recur
+    count: int
+
+    name = "recur_grad"
+
+    @cached_property
+    def step(self) -> Graph:
+        return _backward(self.recur.body)
+
+    def infer(self, *operands: Type) -> tuple[Type, ...]:
+        return tuple(x for x in operands[: self.count] if x.dtype == "float")
+
+    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        recur, results = self.recur, len(self.recur.body.outputs)
+        xs = operands[: self.count]
+        ys, dys = operands[self.count :][:results], operands[self.count + results :]
+        order = [recur.place(i) for i in range(recur._count)]
+        made = [[y.select(1, place) for place in order] for y in ys]
+        dmade: list[list[Any]] = [[dy.select(1, place) for place in order] for dy in dys]
+        dxs = [torch.zeros_like(x) if x.is_floating_point() else None for x in xs]
+        keys = [op.key for op in recur.body.inputs]
+        feeds = dict(zip(keys, recur.feeds, strict=True))
+        for i in reversed(range(recur._count)):
+            given = dict(zip(keys, recur.fed(xs, made, i), strict=True))
+            given |= {o.name: dmade[r][i] for r, o in enumerate(recur.body.outputs)}
+            found = step([given[op.key] for op in self.step.inputs])
+            for out, gradient in zip(self.step.outputs, found, strict=True):
+                feed = feeds[out.name]
+                if isinstance(feed, Carried) and i >= feed.lag:
+                    earlier = dmade[feed.result]
+                    earlier[i - feed.lag] = earlier[i - feed.lag] + gradient
+                    continue
+                operand = recur.start(feed, i) if isinstance(feed, Carried) else feed.operand
+                dx = dxs[operand]
+                assert dx is not None
+                if isinstance(feed, At):
+                    dx = dx.select(1, recur.place(i) + feed.shift)
+                dx += gradient
+        return tuple(dx for dx in dxs if dx is not None)
+
+    def map_sizes(self, change: Callable[[Size], Size]) -> Op:
+        recur = self.recur.map_sizes(change)
+        return self if recur is self.recur else replace(self, recur=recur)  # type: ignore[arg-type]
+
+    def arguments(self) -> str:
+        return self.recur.arguments()
+
+
+def every_node(graph: Graph) -> Iterator[Node]:
+    """The nodes of a graph, those of a recurrence's body in the place of the recurrence's."""
+    pending = [iter(graph.items)]
+    while pending:
+        for _, node in pending[-1]:
+            if isinstance(node.op, Recur):
+                pending.append(iter(node.op.body.items))
+                break
+            yield node
+        else:
+            pending.pop()
+
+
+@lru_cache(maxsize=1024)
+def _typed(body: Graph, types: tuple[Type, ...]) -> Graph:
+    return with_types(body, types)
+
+
+@lru_cache(maxsize=1024)
+def _backward(body: Graph) -> Graph:
+    """The step of the gradient: inputs and cotangents of the body to the gradients of its floating
+    inputs."""
+    joint = differentiate(body, [op.key for op in body.inputs if op.type.dtype == "float"])
+    gradients = tuple(o for o in joint.outputs if o.role == "gradient")
+    return rebuild(joint, keep=reachable(joint, gradients), outputs=gradients)
+
+
+def _stacked(step: Type, steps: Size) -> Type:
+    return step.with_shape(step.shape[0], steps, *step.shape[1:])
+
+
+def _signed(word: int) -> int:
+    """The 64-bit word as a signed number, as tensors hold it."""
+    return (word + 2**63) % 2**64 - 2**63
