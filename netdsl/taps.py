@@ -1,17 +1,20 @@
 """Taps: any stage of a net asked for from outside by its path, as pretrained features are.
 
 Given   a layer graph and paths (`features.22`, `layer3`, `layer3.0.conv2`)
-Result  the graph whose outputs are those stages, in order, and only what they need
+Result  the graph whose outputs are those stages, in order, and only what they need; of a stage
+        inside a recurrence the sequence of its values
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 from netdsl.errors import NetError, Problem
-from netdsl.ir import Graph, Output
-from netdsl.op import Value
+from netdsl.ir import Builder, Graph, Node, Output
+from netdsl.op import Value, Values
+from netdsl.recur import Recur, every_node
 from netdsl.rewrite import reachable, rebuild
 
 
@@ -34,10 +37,12 @@ def tap(graph: Graph, paths: Sequence[str]) -> Graph:
     twice = [path for i, path in enumerate(paths) if path in paths[:i]]
     if twice:
         raise ValueError(f"outputs= asks for `{twice[0]}` twice")
-    known = stages(graph)
+    graph, inside = _exposed(graph, set(paths) - set(stages(graph)))
+    known = inside | stages(graph)
     for path in paths:
         if path not in known:
-            close = difflib.get_close_matches(path, known, 3)
+            every = [*known, *(node.path for node in every_node(graph) if node.path)]
+            close = difflib.get_close_matches(path, dict.fromkeys(every), 3)
             problem = Problem(
                 "N115",
                 f"`{graph.name}` has no stage `{path}`",
@@ -47,3 +52,26 @@ def tap(graph: Graph, paths: Sequence[str]) -> Graph:
     outputs = tuple(Output(path, known[path], "tap") for path in paths)
     inputs = {n for n, node in graph.items if not graph.operands(n) and not node.path}
     return rebuild(graph, keep=reachable(graph, outputs) | inputs, outputs=outputs)
+
+
+def _exposed(graph: Graph, wanted: Collection[str]) -> tuple[Graph, dict[str, Value]]:
+    """The graph whose recurrences also give the stages of these paths that their steps have, as
+    sequences; the values of these."""
+    found: dict[str, Value] = {}
+
+    def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        if not isinstance(node.op, Recur):
+            return None
+        body, inside = _exposed(node.op.body, wanted)
+        inside |= {path: v for path, v in stages(body).items() if path in wanted and v.type.rank}
+        if not inside:
+            return None
+        count = len(node.types)
+        added = tuple(Output(f"y{count + i}", v) for i, v in enumerate(inside.values()))
+        starts = (*node.op.starts, *[() for _ in added])
+        body = rebuild(body, outputs=(*body.outputs, *added))
+        results = b.all(replace(node.op, body=body, starts=starts), *xs)
+        found.update(zip(inside, results[count:], strict=True))
+        return results[:count]
+
+    return (rebuild(graph, change), found) if wanted else (graph, found)

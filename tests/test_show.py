@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import dedent
+
 import pytest
 
 from netdsl import front
@@ -153,3 +155,23 @@ def test_the_summary_as_json_has_numbers_and_names() -> None:
         "bytes": 4,
         "unknown_sizes": [],
     }
+
+
+def test_a_recurrence_shows_its_step_with_the_number_of_steps() -> None:
+    text = """\
+        net A(x: [N, T, 3]) {
+          recur t in 1..T {
+            h[0]: [N, 4] = 0
+            h[t] = tanh(concat(x[t], h[t-1]) -> linear(4))
+          }
+          return h[T] -> linear(2)
+        }
+    """
+    found = seen(dedent(text), T=5)
+    assert [(row.path, row.op, row.inputs, row.params, row.macs) for row in found.rows[:4]] == [
+        ("concat1", "concat × 5, shared", ("x[t]", "recur1.y0[t-1]"), 0, 0),
+        ("linear1", "linear(4) × 5, shared", ("concat1",), 32, 5 * 4 * 7),
+        ("tanh1", "tanh × 5, shared", ("linear1",), 0, 0),
+        ("recur1", "recur over 5 steps", ("x",), 0, 0),
+    ]
+    assert (found.params, found.macs) == (32 + 10, 5 * 4 * 7 + 8)

@@ -5,18 +5,22 @@ graph = parse("lenet");  summary(graph, {"N": 8}).rows
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from math import prod
+from typing import Any, TypeAlias
 
-from netdsl.ir import Graph, Input, Parameter, Source, concrete
+from netdsl.ir import Graph, Input, Node, Parameter, Source, concrete
 from netdsl.kinds import REQUIRED
 from netdsl.op import Op, Type, Value
+from netdsl.recur import At, Carried, Recur
 from netdsl.rewrite import with_sizes
 from netdsl.show.receptive import receptive_fields
 from netdsl.sizes import Size, names
 
 BYTES = {"float": 4, "int": 8, "bool": 1}
+
+Change: TypeAlias = Callable[[Size], Size]
 
 
 @dataclass(frozen=True)
@@ -110,43 +114,102 @@ def summary(graph: Graph, sizes: Mapping[str, int] | None = None) -> Summary:
     batch = _batch(graph)
     single = concrete(dict.fromkeys(batch, 1))
     fields_of = receptive_fields(graph)
-    seen: set[int] = set()
-    rows = []
-    for n, node in graph.items:
-        if isinstance(node.op, Source):
-            continue
-        operands = graph.operands(n)
-        types = tuple(v.type.map(single) for v in operands)
-        results = tuple(t.map(single) for t in node.types)
-        owned = [v.node for v in operands if _is_weight(graph, v) and v.node not in seen]
-        seen.update(owned)
-        rows.append(
-            Row(
-                path=node.path,
-                op=call(node.op),
-                inputs=tuple(_name(graph, v) for v in operands if not _is_parameter(graph, v)),
-                shapes=node.types,
-                params=sum(_number(graph.node(p).types[0].numel) or 0 for p in owned),
-                macs=_number(node.op.map_sizes(single).macs(types, results)),
-                bytes=0 if node.op.view else _sum(_bytes(t) for t in results),
-                field=fields_of.get(n),
-            )
-        )
+    rows = tuple(_rows(graph, [], single, fields_of, set()))
     free = {name for op in graph.inputs for size in op.type.shape for name in names(size)}
     return Summary(
         net=graph.name,
         inputs=tuple((op.key, op.type) for op in graph.inputs),
         outputs=tuple((out.name, out.value.type) for out in graph.outputs),
-        rows=tuple(rows),
+        rows=rows,
         buffers=sum(_number(p.type.numel) or 0 for p in graph.parameters if p.buffer),
         unknown=tuple(sorted(free - batch)),
         fixed=not batch,
     )
 
 
+@dataclass(frozen=True)
+class _Operand:
+    """What a stage takes, as the rows name it; `owner`: the parameter or buffer that it is."""
+
+    name: str
+    owner: Parameter | None = None
+
+
+def _rows(
+    graph: Graph,
+    given: Sequence[_Operand],
+    single: Change,
+    fields_of: Mapping[int, tuple[int, ...]],
+    counted: set[str],
+    steps: tuple[Size, ...] = (),
+) -> Iterator[Row]:
+    """The rows of a graph; of a recurrence those of a step, and then its own. `given`: what the
+    inputs of a step are; `counted`: parameters that earlier rows have."""
+    fed = iter(given)
+    known: dict[int, _Operand] = {}
+    for n, node in graph.items:
+        if isinstance(node.op, Source):
+            inside = steps and isinstance(node.op, Input)
+            known[n] = next(fed) if inside else _source(node.op)
+            continue
+        values = graph.operands(n)
+        operands = [
+            known[v.node]
+            if isinstance(graph.node(v.node).op, Source)
+            else _Operand(_name(graph, v))
+            for v in values
+        ]
+        if isinstance(node.op, Recur):
+            inputs = _fed(node, operands, steps)
+            inner = (*steps, node.op.steps)
+            yield from _rows(node.op.body, inputs, single, {}, counted, inner)
+        types = tuple(v.type.map(single) for v in values)
+        results = tuple(t.map(single) for t in node.types)
+        owned = {o.owner.key: o.owner for o in operands if o.owner and not o.owner.buffer}
+        fresh = owned.keys() - counted
+        counted |= fresh
+        own = 0 if isinstance(node.op, Recur) else node.op.map_sizes(single).macs(types, results)
+        if node.path:
+            yield Row(
+                path=node.path,
+                op=call(node.op) + "".join(f" × {n}, shared" for n in steps),
+                inputs=tuple(o.name for o in operands if o.name and not o.owner),
+                shapes=node.types,
+                params=sum(_number(owned[key].type.numel) or 0 for key in fresh),
+                macs=_number(prod(steps, start=own)),
+                bytes=0 if node.op.view or steps else _sum(_bytes(t) for t in results),
+                field=fields_of.get(n),
+            )
+
+
+def _source(op: Op) -> _Operand:
+    if isinstance(op, Parameter):
+        return _Operand(op.key, op)
+    return _Operand(op.key if isinstance(op, Input) else "")
+
+
+def _fed(node: Node, operands: Sequence[_Operand], steps: tuple[Size, ...]) -> list[_Operand]:
+    """What a step of a recurrence takes: `x[t]`, `recur1.y0[t-1]`, a weight."""
+    op = node.op
+    assert isinstance(op, Recur)
+    t = "tuvw"[len(steps) % 4]
+    found = []
+    for feed in op.feeds:
+        if isinstance(feed, Carried):
+            lag = feed.lag if op.backward else -feed.lag
+            found.append(_Operand(f"{node.path}.{op.results[feed.result]}[{t}{lag:+d}]"))
+        elif isinstance(feed, At) and operands[feed.operand].name:
+            found.append(_Operand(f"{operands[feed.operand].name}[{t}]"))
+        else:
+            found.append(operands[feed.operand])
+    return found
+
+
 def call(op: Op) -> str:
     """The application as one writes it, `conv(64, 3, stride=2, pad=1)`: defaults left out, padding
     as resolved."""
+    if isinstance(op, Recur):
+        return f"recur over {op.steps} steps{', backward' if op.backward else ''}"
     shown = []
     for name, f in op.schema().items():
         kind, value = f.metadata["kind"], getattr(op, f.name)
@@ -163,20 +226,8 @@ def _batch(graph: Graph) -> set[str]:
     return {str(size) for size in firsts if names(size) == {str(size)}}
 
 
-def _is_parameter(graph: Graph, value: Value) -> bool:
-    op = graph.node(value.node).op
-    return isinstance(op, Source) and not isinstance(op, Input)
-
-
-def _is_weight(graph: Graph, value: Value) -> bool:
-    op = graph.node(value.node).op
-    return isinstance(op, Parameter) and not op.buffer
-
-
 def _name(graph: Graph, value: Value) -> str:
     node = graph.node(value.node)
-    if isinstance(node.op, Input):
-        return node.op.key
     return node.path if value.result == 0 else f"{node.path}.{node.op.results[value.result]}"
 
 

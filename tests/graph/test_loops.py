@@ -251,3 +251,25 @@ def test_no_steps_are_refused() -> None:
     model = loaded(LSTM, "h: [N, T, 4], c: [N, T, 4]")
     with pytest.raises(netdsl.NetError, match="at least 1 step, not 0"):
         model(torch.randn(2, 0, 3).double(), torch.randn(2, 6, 4).double())
+
+
+def test_a_stage_inside_a_recurrence_is_tapped_as_a_sequence() -> None:
+    text = f"net A(x: [N, T, 3]) {{\n{LSTM}return h[T]\n}}"
+    whole = netdsl.loads(text.replace("return h[T]", "return h"), seed=0).double()
+    model = netdsl.loads(text, seed=0, outputs=["f", "tanh2", "mul3"]).double()
+    x = torch.randn(2, 5, 3).double()
+    f, c, h = model(x)
+    assert f.shape == c.shape == (2, 5, 4)
+    assert_close(h, whole(x).detach(), NET)
+    f.sum().backward()
+    assert model.f.weight.grad is not None
+    with pytest.raises(netdsl.NetError, match="did you mean `tanh2`"):
+        netdsl.loads(text, outputs=["tanh22"])
+
+
+def test_every_stage_of_a_recurrent_net_is_verified() -> None:
+    from netdsl.verify import verify
+
+    model = netdsl.loads(f"net A(x: [N, T, 3]) {{\n{LSTM}return h[T] -> linear(2)\n}}", seed=0)
+    report = verify(model, sizes={"T": 4})
+    assert report.good, report.first_bad
