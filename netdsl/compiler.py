@@ -7,15 +7,18 @@ print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
+from torch import Tensor
 
 from netdsl import artifact, front, pipeline
 from netdsl.artifact import ArtifactError, Manifest
 from netdsl.errors import NetError, Source
+from netdsl.externs import externs_of, under
 from netdsl.front import Sources
 from netdsl.ir import Graph
 from netdsl.modes import modal_paths
@@ -24,6 +27,8 @@ from netdsl.parser import from_text
 from netdsl.sources import collect
 from netdsl.taps import tap
 from netdsl.weights import read_weights
+
+Ops: TypeAlias = Mapping[str, Callable[..., Any]]
 
 STAGES = ("elaborate", "specialise", "differentiate", *pipeline.PASSES)
 
@@ -35,6 +40,7 @@ def load(
     outputs: Sequence[str] | None = None,
     backend: str = "auto",
     weights: str | Path | None = None,
+    ops: Ops | None = None,
     seed: int | None = None,
 ) -> NetModule:
     """A net as an nn.Module on the CPU.
@@ -44,6 +50,8 @@ def load(
     outputs  paths of stages to return instead of the net's own outputs
     backend  "auto", or "reference": node by node with torch's autograd
     weights  a safetensors or torch file of a state_dict
+    ops      functions and nn.Modules for the text's `extern`s, by name; they take tensors in the
+             order of the declaration and its hyper-parameters by name
     seed     of the initial weights of a text; torch's own generator stays as it is (None: drawn
              from that one)
 
@@ -55,9 +63,9 @@ def load(
                 f"{target} has its hyper-parameters and weights: to change them, load the .net "
                 "file, or use load_state_dict"
             )
-        return _open(Path(target), outputs, backend)
+        return _open(Path(target), outputs, backend, ops)
     sources, net = front.read(target)
-    return _module(sources, net, hyper, outputs, backend, weights, seed)
+    return _module(sources, net, hyper, outputs, backend, ops, weights, seed)
 
 
 def loads(
@@ -67,12 +75,13 @@ def loads(
     hyper: Mapping[str, object] | None = None,
     outputs: Sequence[str] | None = None,
     backend: str = "auto",
+    ops: Ops | None = None,
     seed: int | None = None,
 ) -> NetModule:
     """A net whose text is at hand; otherwise as `load`."""
     name = "<text>"
     sources = collect(from_text(text, name), name, None)
-    return _module(sources, net, hyper, outputs, backend, None, seed)
+    return _module(sources, net, hyper, outputs, backend, ops, None, seed)
 
 
 def _module(
@@ -81,6 +90,7 @@ def _module(
     hyper: Mapping[str, object] | None,
     outputs: Sequence[str] | None,
     backend: str,
+    ops: Ops | None,
     weights: str | Path | None = None,
     seed: int | None = None,
 ) -> NetModule:
@@ -92,7 +102,7 @@ def _module(
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        model = NetModule(graph, manifest, backend=backend)
+        model = NetModule(graph, manifest, backend=backend, ops=ops)
     if weights is not None:
         given = read_weights(weights)
         if outputs is not None:  # taps need a part of the net
@@ -101,7 +111,7 @@ def _module(
     return model
 
 
-def _open(path: Path, outputs: Sequence[str] | None, backend: str) -> NetModule:
+def _open(path: Path, outputs: Sequence[str] | None, backend: str, ops: Ops | None) -> NetModule:
     """The module of an artefact: its text compiled again, its tensors compared, then adopted."""
     opened = artifact.read(path)
     said = opened.manifest
@@ -113,11 +123,34 @@ def _open(path: Path, outputs: Sequence[str] | None, backend: str) -> NetModule:
     except (NetError, TypeError, ValueError) as error:
         raise ArtifactError(f"{path}: damaged, its text does not compile:\n{error}") from None
     declared = {p.key: p.type for p in graph.parameters}
-    if opened.types() != declared:
+    types, externs = opened.types(), externs_of(graph)
+    if {key: t for key, t in types.items() if not under(key, externs)} != declared:
         raise ArtifactError(f"{path}: damaged: its tensors are not those of its text")
     if outputs is not None:
         graph, said = tap(graph, outputs), replace(said, outputs=list(outputs))
-    return NetModule(graph, said, backend=backend, weights=opened.weights()).eval()
+    weights = opened.weights()
+    model = NetModule(graph, said, backend=backend, ops=ops, weights=weights)
+    if externs:
+        _load_externs(model, externs_of(graph), weights, path)
+    return model.eval()
+
+
+def _load_externs(
+    model: NetModule, externs: Collection[str], weights: Mapping[str, Tensor], path: Path
+) -> None:
+    """The tensors of supplied modules, which the text does not know."""
+    own = {key: t for key, t in weights.items() if under(key, externs)}
+    lacking = [k for k in model.state_dict() if under(k, externs) and k not in own]
+    try:
+        found = model.load_state_dict(own, strict=False)
+    except RuntimeError as error:
+        raise ArtifactError(f"{path}: the modules of ops= do not fit: {error}") from None
+    surplus = [key for key in found.unexpected_keys if under(key, externs)]
+    if lacking or surplus:
+        raise ArtifactError(
+            f"{path}: the modules of ops= are not those it was saved with: "
+            f"{', '.join([*lacking, *surplus][:5])}"
+        )
 
 
 def dump(

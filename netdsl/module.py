@@ -16,6 +16,8 @@ from torch import Tensor, nn
 
 from netdsl import artifact
 from netdsl.artifact import Manifest
+from netdsl.errors import NetError, Problem
+from netdsl.externs import plant, planted, uses_of
 from netdsl.folded import Folded
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
@@ -55,6 +57,9 @@ class NetModule(Namespace):
     manifest  what the graph was made from, for `save` (None: a graph made by hand)
     backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
     off       names of passes to leave out
+    ops       functions and modules for the externs of the text, by name; each use of a module is a
+              copy with parameters of its own, the child at its path. A net with externs runs node
+              by node, with torch's autograd
     weights   all parameters and buffers by name, copied (None: drawn as the text says)
     """
 
@@ -65,6 +70,7 @@ class NetModule(Namespace):
         *,
         backend: str = "auto",
         off: Sequence[str] = (),
+        ops: Mapping[str, Callable[..., Any]] | None = None,
         weights: Mapping[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
@@ -75,6 +81,8 @@ class NetModule(Namespace):
         self.manifest = manifest
         self.backend = backend
         self.off = tuple(off)
+        self.ops = dict(ops or {})
+        self._uses = uses_of(graph, self.ops)
         self._keys = (*[op.key for op in graph.inputs], *[op.key for op in graph.parameters])
         self._size_names = _size_names(graph.inputs)
         self._channels_last = prefers_channels_last(graph)
@@ -105,6 +113,7 @@ class NetModule(Namespace):
         self._floats.extend(places[i] for i in islice(floats, 1))
         self._modal.extend(descend(self, path) for path in self._modal_paths)
         self._branches.extend(branches(self))
+        plant(self, self._uses, self.ops)
         self._hooks.extend(hooks(self._branches))
 
     def forward(self, *inputs: Tensor) -> Any:
@@ -114,7 +123,7 @@ class NetModule(Namespace):
             inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
-        if self.backend == "reference" or autocasts(pool[0]):
+        if self.backend == "reference" or self._uses or autocasts(pool[0]):
             return self._interpret(pool, training, sizes)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
@@ -192,7 +201,12 @@ class NetModule(Namespace):
             }
         if any(op.role == "seed" for op in graph.inputs):
             given[SEED] = _draw_seed()
-        return self._finish(graph.outputs, interpret(graph, given))
+        functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
+        try:
+            results = interpret(graph, given, functions)
+        except Problem as problem:
+            raise NetError((problem.at(None),)) from None
+        return self._finish(graph.outputs, results)
 
     def _finish(self, outputs: Sequence[Output], results: Sequence[Tensor]) -> Any:
         """Write the buffers' new values back and pack the outputs."""

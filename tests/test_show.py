@@ -175,3 +175,8 @@ def test_a_recurrence_shows_its_step_with_the_number_of_steps() -> None:
         ("recur1", "recur over 5 steps", ("x",), 0, 0),
     ]
     assert (found.params, found.macs) == (32 + 10, 5 * 4 * 7 + 8)
+
+
+def test_an_extern_is_a_stage_without_known_cost() -> None:
+    found = seen("extern f(x: [N, D]; k = 3) -> [N, D]\nnet A(x: [N, 4]) { return x -> f }")
+    assert (row(found, "f1").op, str(row(found, "f1").shapes[0])) == ("extern f, k=3", "[N, 4]")

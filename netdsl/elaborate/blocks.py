@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
-from netdsl.elaborate.binding import match
+from netdsl.elaborate.binding import known_type, match
 from netdsl.elaborate.layers import operand
 from netdsl.elaborate.least import least_of_block
 from netdsl.elaborate.naming import inside
@@ -16,6 +16,7 @@ from netdsl.elaborate.values import (
     LAYERS,
     Block,
     Bundle,
+    Foreign,
     Library,
     describe,
     is_number,
@@ -25,7 +26,8 @@ from netdsl.elaborate.values import (
 from netdsl.elaborate.walk import evaluate, execute
 from netdsl.errors import Frame, Problem, Span
 from netdsl.op import OPS, Value
-from netdsl.syntax import Definition, Hyper, Out
+from netdsl.supplied import Supplied
+from netdsl.syntax import Definition, Extern, Hyper, Out
 
 INSTANCE = 4  # turns that an instantiation counts for
 RETURN = "return"  # what a body returns is kept under this name, which no file can give
@@ -56,6 +58,37 @@ def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: 
             match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
         scope.define(tensor.name, actual)
     return run(definition, scope)
+
+
+def call_extern(target: Foreign, given: Arguments, path: str, caller: Scope, span: Span) -> Any:
+    """The results of an op that Python supplies, of the types that its declaration gives."""
+    if any(value is UNKNOWN for value in given.tensors):
+        return UNKNOWN
+    declared = target.declared
+    scope = Scope(caller.run, target.scope, inside(path), (Frame(target.name, span), *caller.stack))
+    bind_hypers(declared, given.hypers, scope, caller)
+    operands = [operand(value, caller) for value in given.tensors]
+    for tensor, value in zip(declared.tensors, operands, strict=True):
+        if tensor.type is not None:
+            match(tensor.type, value, f"`{tensor.name.text}` of `{target.name}`", scope)
+    types = [known_type(out.type, scope) for out in declared.outputs]
+    hypers = {h.name.text: scope.names[h.name.text].value for h in declared.hypers}
+    if any(value is UNKNOWN for value in (*types, *hypers.values())):
+        return UNKNOWN
+    names = tuple(out.name.text if out.name else "y" for out in declared.outputs)
+    op = Supplied(
+        target.name,
+        tuple(hypers.items()),
+        tuple(value.type for value in operands),
+        tuple(types),
+        names,
+        path,
+    )
+    with caller.run.builder.at(path, span):
+        results = caller.run.builder.all(op, *operands)
+    if declared.outputs[0].name is None:
+        return results[0]
+    return Bundle(dict(zip(names, results, strict=True)))
 
 
 def run(definition: Definition, scope: Scope) -> Any:
@@ -107,7 +140,7 @@ def _checked(found: Binding, declared: Out | None, what: str, scope: Scope) -> A
 
 
 def bind_hypers(
-    definition: Definition, given: Mapping[str, Binding], scope: Scope, caller: Scope
+    definition: Definition | Extern, given: Mapping[str, Binding], scope: Scope, caller: Scope
 ) -> None:
     """Give each hyper-parameter its value: what is given, else its default."""
     for hyper in definition.hypers:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from netdsl.elaborate import arguments as args
 from netdsl.elaborate.arguments import Use, Written
-from netdsl.elaborate.blocks import instantiate
+from netdsl.elaborate.blocks import call_extern, instantiate
 from netdsl.elaborate.layers import add, build, claim
 from netdsl.elaborate.naming import inside
-from netdsl.elaborate.scope import Scope
+from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import of_definition, of_op
 from netdsl.elaborate.spelling import closest, layer_spelling
 from netdsl.elaborate.unknown import UNKNOWN
@@ -106,22 +107,41 @@ def _use_instance(target: Instance, use: Use, scope: Scope, path: str | None) ->
             f"`{target.name}` is one shared instance and keeps its name, `{target.path}`",
             helps=("the label belongs to its declaration: `layer … = … as name`",),
         )
-    given = [use.piped] if use.has_pipe else []
-    given += [b.value for b in use.written.before]
-    if len(given) != 1 or use.written.after or use.written.keywords:
-        raise Problem("N110", f"the shared layer `{target.name}` takes one tensor and nothing else")
+    given = [Binding(use.piped, use.node.span)] if use.has_pipe else []
+    given += use.written.before
+    if not given or use.written.after or use.written.keywords:
+        raise Problem(
+            "N110",
+            f"the shared layer `{target.name}` takes tensors and nothing else",
+            helps=("its hyper-parameters stand where it is declared: `layer … = …`",),
+        )
     run = scope.run
     again = target in run.used
     run.used.add(target)
     run.sharing += again
     try:
-        return place(target.stage, given[0], target.scope, target.path, target.numbered)
+        return _place_shared(target, given)
     finally:
         run.sharing -= again
 
 
+def _place_shared(target: Instance, given: list[Binding]) -> Any:
+    stage, scope, path = target.stage, target.scope, target.path
+    first, *others = given
+    if not others:
+        return place(stage, first.value, scope, path, target.numbered)
+    if not isinstance(stage, (Call, Bare)) or target.numbered:
+        raise Problem("N110", f"the shared layer `{target.name}` is a group and takes one tensor")
+    declared = args.read(stage, scope) if isinstance(stage, Call) else args.NOTHING
+    written = replace(declared, before=(*others, *declared.before))
+    return use(stage, first.value, scope, path, written)
+
+
 def _use_foreign(target: Foreign, use: Use, scope: Scope, path: str | None) -> Any:
-    raise Problem("N116", f"this version cannot run `{target.name}`, an op that Python supplies")
+    given = args.bind(of_definition(target.declared, target.name), use, {}, scope)
+    path = path or scope.space.stage(target.name)
+    claim(path, use.node.span, scope)
+    return call_extern(target, given, path, scope, use.node.span)
 
 
 USE: dict[type, Callable[[Any, Use, Scope, str | None], Any]] = {

@@ -45,7 +45,7 @@ class Library:
             if isinstance(item, Definition):
                 scope.define(item.name, Block(item.name.text, item, scope))
             elif isinstance(item, Extern):
-                scope.define(item.name, Foreign(item.name.text, item))
+                scope.define(item.name, Foreign(item.name.text, item, scope))
             elif isinstance(item, Import):
                 self._import(item, key, scope)
         for item in file.items:

@@ -9,7 +9,7 @@ from typing import Any
 
 from netdsl.kinds import REQUIRED
 from netdsl.op import OPS
-from netdsl.syntax import Definition
+from netdsl.syntax import Definition, Extern
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ def of_op(name: str) -> Signature:
     )
 
 
-def of_definition(definition: Definition, name: str) -> Signature:
-    """The signature of a block or net, under the name it has where it is called."""
+def of_definition(definition: Definition | Extern, name: str) -> Signature:
+    """The signature of a block, net or extern, under the name it has where it is called."""
     hypers = {h.name.text: REQUIRED if h.default is None else h.default for h in definition.hypers}
     tensors = tuple(t.name.text for t in definition.tensors)
     shown = [

@@ -64,10 +64,11 @@ class Block:
 
 @dataclass(frozen=True, eq=False)
 class Foreign:
-    """An op that Python supplies."""
+    """An op that Python supplies, as a file declares it."""
 
     name: str
     declared: Extern
+    scope: Scope = field(repr=False)
 
     def __str__(self) -> str:
         return self.name

@@ -17,6 +17,7 @@ from netdsl.recur import At, Carried, Recur
 from netdsl.rewrite import with_sizes
 from netdsl.show.receptive import receptive_fields
 from netdsl.sizes import Size, names
+from netdsl.supplied import Supplied
 
 BYTES = {"float": 4, "int": 8, "bool": 1}
 
@@ -210,6 +211,8 @@ def call(op: Op) -> str:
     as resolved."""
     if isinstance(op, Recur):
         return f"recur over {op.steps} steps{', backward' if op.backward else ''}"
+    if isinstance(op, Supplied):
+        return f"extern {op.arguments()}"
     shown = []
     for name, f in op.schema().items():
         kind, value = f.metadata["kind"], getattr(op, f.name)

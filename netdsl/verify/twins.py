@@ -18,7 +18,7 @@ Results: TypeAlias = dict[tuple[str, str], Tensor]
 def twin(model: NetModule, graph: Graph, backend: str, dtype: torch.dtype) -> NetModule:
     """The model's weights under another graph, backend and dtype; the model shares no memory."""
     with torch.device("meta"):
-        made = NetModule(graph, backend=backend, off=model.off)
+        made = NetModule(graph, backend=backend, off=model.off, ops=model.ops)
     state = {
         key: value.detach().to(dtype if value.is_floating_point() else value.dtype, copy=True)
         for key, value in model.state_dict().items()

@@ -226,13 +226,6 @@ def test_an_error_in_a_block_is_told_once_with_its_first_instantiation() -> None
     )
 
 
-def test_what_this_version_does_not_run_is_said() -> None:
-    extern = "extern deform(x) -> [N]\nnet A(x: [N]) { return x -> deform }"
-    assert message(extern).startswith(
-        "error[N116]: this version cannot run `deform`, an op that Python supplies"
-    )
-
-
 def test_a_shared_layer_keeps_its_width() -> None:
     text = """\
         net A(a: [N, 8], b: [N, 9]) {
