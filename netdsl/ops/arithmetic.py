@@ -56,10 +56,10 @@ class Sub(Binary):
     neutral = ((1, 0.0),)
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
-        return x - y
+        return torch.sub(*_counted(x, y))
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.sub(*operands, out=operands[position])
+        return torch.sub(*_counted(*operands), out=operands[position])
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -187,11 +187,19 @@ def _joint(name: str, x: Type, y: Type) -> str:
     return max(x.dtype, y.dtype, key=order.index)
 
 
+def _counted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """A bool operand as 0 and 1, which torch does not subtract."""
+    if x.dtype is torch.bool:
+        return x.to(y.dtype), y
+    return x, y.to(x.dtype) if y.dtype is torch.bool else y
+
+
 _BROADCASTS = (
     (Type((2, 3, 5)), Type((2, 3, 5))),
     (Type((2, 3, 5)), Type((3, 1))),
     (Type(()), Type((3, 2))),
     (Type((3, 2)), Type((2,), "int")),
+    (Type((3, 1), "bool"), Type((3, 2))),
 )
 for _binary in (Add, Sub, Mul):
     _binary.examples = tuple(Example(_binary(), operands) for operands in _BROADCASTS)
