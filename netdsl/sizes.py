@@ -38,7 +38,8 @@ class Poly:
     terms: frozenset[tuple[Monomial, int]]
 
     @cached_property
-    def _ordered(self) -> list[tuple[Monomial, int]]:
+    def ordered(self) -> list[tuple[Monomial, int]]:
+        """The terms, those of the highest degree first."""
         return sorted(self.terms, key=lambda t: (-sum(p for _, p in t[0]), str(t[0])))
 
     @property
@@ -110,7 +111,7 @@ class Poly:
 
     def __str__(self) -> str:
         out = ""
-        for monomial, coefficient in self._ordered:
+        for monomial, coefficient in self.ordered:
             minus = coefficient < 0
             sign = (" - " if minus else " + ") if out else ("-" if minus else "")
             factors = [str(a) if p == 1 else f"{a}^{p}" for a, p in monomial]

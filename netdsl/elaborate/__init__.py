@@ -14,6 +14,7 @@ from netdsl.elaborate import equations, expressions, stages, statements  # noqa:
 from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
+from netdsl.elaborate.facts import Learnt
 from netdsl.elaborate.files import Library
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
@@ -26,6 +27,7 @@ from netdsl.ir import Builder, Constant, Graph, Input, Output
 from netdsl.op import Value
 from netdsl.pause import pause_collector
 from netdsl.rewrite import rebuild
+from netdsl.sizes import Size
 from netdsl.syntax import Alias, Definition, File, Tensor, names_in
 
 
@@ -45,14 +47,28 @@ def elaborate(
     limit: int = NODES,
 ) -> Graph | None:
     """The graph of a net of the root file (None: its only one); None where there are errors."""
-    run = Run(Builder(), found, limit)
-    try:
-        with deep(), pause_collector():
-            scope = Library(run, program.files).open(program.root)
-            block = _pick(scope, program.files[program.root], net)
-            return None if block is None else _graph(block, hyper, run)
-    except Stop:
-        return None
+    facts: tuple[tuple[str, Size], ...] = ()
+    while True:
+        run = Run(Builder(), Diagnostics(), limit, facts=facts)
+        try:
+            with deep(), pause_collector():
+                graph = _elaborated(program, net, hyper, run)
+        except Learnt as learnt:
+            facts = (*facts, learnt.fact)
+            continue
+        except Stop:
+            graph = None
+        for diagnostic in run.found:
+            found.add(diagnostic)
+        return graph
+
+
+def _elaborated(
+    program: Program, net: str | None, hyper: Mapping[str, object], run: Run
+) -> Graph | None:
+    scope = Library(run, program.files).open(program.root)
+    block = _pick(scope, program.files[program.root], net)
+    return None if block is None else _graph(block, hyper, run)
 
 
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netdsl.elaborate.facts import known
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import describe, is_number, is_whole
@@ -24,7 +25,7 @@ def declared_type(written: TensorType, scope: Scope) -> Any:
     """The type as written; names without a value become symbolic sizes. For inputs of a net."""
     for size in written.sizes:
         for name in _free(size, scope):
-            scope.define(name, atom(name.text))
+            scope.define(name, known(name.text, scope))
     return known_type(written, scope)
 
 

@@ -11,6 +11,7 @@ from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.errors import Diagnostics, Frame, Problem, Span
 from netdsl.ir import Builder
 from netdsl.op import Op, Value
+from netdsl.sizes import Size
 from netdsl.syntax import Name
 
 NODES = 100_000
@@ -39,6 +40,7 @@ class Run:
     recurring: int = 0  # how many recurrences enclose what is elaborated now
     outlined: set[int] = field(default_factory=set)  # nodes that are in the bodies of loops
     sequences: dict[Value, Any] = field(default_factory=dict)  # results of recurrences
+    facts: tuple[tuple[str, Size], ...] = ()  # what names of the net's signature are known to be
 
     def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
         """Count turns of loops and instantiations; N323 where they or the nodes become too many."""

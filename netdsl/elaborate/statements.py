@@ -9,6 +9,7 @@ from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import known_type
 from netdsl.elaborate.blocks import RETURN
 from netdsl.elaborate.calls import resolve
+from netdsl.elaborate.facts import learn
 from netdsl.elaborate.layers import claim
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
@@ -173,6 +174,7 @@ def _default(node: Default, scope: Scope) -> None:
 
 @statement(Require)
 def _require(node: Require, scope: Scope) -> None:
+    learn(node.condition, scope)
     value = evaluate(node.condition, scope)
     if value is UNKNOWN or truth(value, "what `require` demands"):
         return

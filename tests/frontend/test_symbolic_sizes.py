@@ -154,3 +154,52 @@ def test_compile_time_arithmetic_is_exact(text: str, value: str) -> None:
 )
 def test_arithmetic_without_a_result_is_an_error(text: str, problem: str) -> None:
     assert body_message(f"let n = {text}\nreturn x").startswith(f"error[N143]: {problem}")
+
+
+def test_a_requirement_adds_a_fact_that_holds_in_the_whole_net() -> None:
+    text = """\
+        net A(x: [N, S, 3], y: [N, T, 3]) {
+          z = x + y
+          require S == T
+          return z
+        }
+    """
+    g = graph(text)
+    assert [str(i.type) for i in g.inputs] == ["[N, T, 3]", "[N, T, 3]"]
+
+
+@pytest.mark.parametrize(
+    ("requirement", "type"),
+    [
+        ("H % 2 == 0", "[N, 3, 2*h, W]"),
+        ("H % 4 == 1 and W % 4 == 3", "[N, 3, 4*h + 1, 4*w + 3]"),
+        ("H % 2 == 0 and H % 3 == 0", "[N, 3, 6*h_, W]"),
+        ("(2*H + 1) % 3 == 0", "[N, 3, 3*h + 1, W]"),
+        ("H == W", "[N, 3, W, W]"),
+        ("H == 2*W + 1", "[N, 3, 2*W + 1, W]"),
+        ("H == 32", "[N, 3, 32, W]"),
+        ("H // 2 * 2 == H", "[N, 3, 2*h, W]"),
+    ],
+)
+def test_an_equation_of_sizes_is_solved_for_a_name(requirement: str, type: str) -> None:
+    g = body(f"require {requirement}\nreturn x")
+    assert str(g.inputs[0].type) == type
+
+
+def test_a_fact_of_a_block_reaches_the_signature_of_the_net() -> None:
+    text = """\
+        block Half(x: [N, C, H, W]) {
+          require H % 2 == 0 and W % 2 == 0, "the halving must be exact"
+          return x -> max_pool(2)
+        }
+        net A(x: [N, 3, H, W]) { return x -> Half -> Half }
+    """
+    g = graph(text)
+    assert (str(g.inputs[0].type), shape(g)) == ("[N, 3, 4*h_, 4*w_]", "[N, 3, h_, w_]")
+
+
+def test_what_holds_for_no_size_is_said() -> None:
+    for requirement in ("2*H % 4 == 1", "(4*H + 1) % 6 == 2"):
+        assert "error[N140]: this holds for no size" in body_message(
+            f"require {requirement}\nreturn x"
+        )
