@@ -17,6 +17,7 @@ from netdsl.elaborate.scope import Scope
 from netdsl.elaborate.values import is_whole
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Problem
+from netdsl.ir import Input
 from netdsl.sizes import Floor, Poly, Size, atom, names, substitute
 from netdsl.syntax import Binary, Expression
 
@@ -43,7 +44,7 @@ def learn(condition: Expression, scope: Scope) -> None:
         difference = left - right
         if not isinstance(difference, Poly):
             continue
-        fact = _solved(difference) or _remainder(difference, scope.run.facts)
+        fact = _solved(difference, scope) or _remainder(difference, scope.run.facts)
         if fact is not None:
             raise Learnt(*fact)
 
@@ -71,15 +72,27 @@ def _is_size(value: Any) -> bool:
     return isinstance(value, Poly) or is_whole(value)
 
 
-def _solved(difference: Poly) -> tuple[str, Size] | None:
-    """The name that stands in `difference = 0` once, by itself, and what it is."""
+def _solved(difference: Poly, scope: Scope) -> tuple[str, Size] | None:
+    """A name that stands in `difference = 0` by itself, and what it is: the last of the signature,
+    since the others are known before it."""
+    found: dict[str, Size] = {}
     for monomial, coefficient in difference.ordered:
         if len(monomial) == 1 and isinstance(monomial[0][0], str) and monomial[0][1] == 1:
             name = monomial[0][0]
             rest = difference - atom(name) * coefficient
             if abs(coefficient) == 1 and name not in names(rest):
-                return name, rest * -coefficient
-    return None
+                found[name] = rest * -coefficient
+    order = {name: i for i, name in enumerate(_signature(scope))}
+    last = max(found, key=lambda name: order.get(name, -1), default=None)
+    return None if last is None else (last, found[last])
+
+
+def _signature(scope: Scope) -> Iterator[str]:
+    """The names of sizes in the net's inputs, by where they stand first."""
+    graph = scope.run.builder.graph
+    ops = [graph.node(n).op for n in graph]
+    types = [op.type for op in ops if isinstance(op, Input)]
+    yield from dict.fromkeys(n for t in types for size in t.shape for n in sorted(names(size)))
 
 
 def _remainder(difference: Poly, facts: tuple[tuple[str, Size], ...]) -> tuple[str, Size] | None:
