@@ -49,25 +49,32 @@ NAMED = {
     "orthogonal": lambda fan_in, fan_out: Init("orthogonal"),
     "identity": lambda fan_in, fan_out: Init("identity"),
 }
+MATRICES = ("orthogonal", "identity")
 
 
 @dataclass(frozen=True)
 class Initial(Kind):
-    """An initial value in a .net file: a name of `NAMED`, a number, or an `Init`."""
+    """An initial value in a .net file: a name of `NAMED`, a number, or an `Init`.
+
+    A `vector` has no orthogonal or identity.
+    """
+
+    vector: bool = False
 
     @property
     def words(self) -> tuple[str, ...]:
         return tuple(NAMED)
 
     def accept(self, value: Any, name: str, owner: Any) -> Any:
-        if isinstance(value, Init) or (isinstance(value, str) and value in NAMED):
+        names = [name for name in NAMED if not (self.vector and name in MATRICES)]
+        if isinstance(value, Init) or (isinstance(value, str) and value in names):
             return value
         if isinstance(value, (int, float)) and not isinstance(value, bool):
             return Init("constant", (float(value),))
         raise Problem(
             "N106",
-            f"`{name}` is an initial value, not {self.show(value)}",
-            helps=(f"it is a number, normal(std), uniform(a, b) or one of {', '.join(NAMED)}",),
+            f"`{name}` is an initial value{' of a vector' * self.vector}, not {self.show(value)}",
+            helps=(f"it is a number, normal(std), uniform(a, b) or one of {', '.join(names)}",),
         )
 
     def show(self, value: Any) -> str:
@@ -84,6 +91,9 @@ def weight_init(init: Any, fan_in: int, fan_out: int) -> Init:
     return init if isinstance(init, Init) else NAMED[init](max(fan_in, 1), max(fan_out, 1))
 
 
-def bias_init(init: Any, fan_in: int) -> Init:
-    """The bias beside it: torch's own under `torch`, zeros under any other."""
-    return uniform(1 / math.sqrt(max(fan_in, 1))) if init == "torch" else ZEROS
+def bias_init(init: Any, weight: Any, fan_in: int, fan_out: int) -> Init:
+    """The distribution of a bias under a hyper-parameter `bias_init`, beside a weight of the same
+    fans; under `none` it is torch's own where the weight's is, and zeros where it is not."""
+    if init is None:
+        init = weight if weight == "torch" else ZEROS
+    return weight_init(init, fan_in, fan_out)

@@ -29,6 +29,7 @@ Pairs = tuple[tuple[int, int], ...]
 class Conv(Op):
     """y = W * x + b. As torch.nn.Conv2d; `pad=half` is dilation (k - 1) / 2.
 
+    `bias_init=none`: torch's initial values where the weight's are, else zeros.
     x [N, C, H, W], weight [c, C/groups, kh, kw], bias [c] -> y [N, c, H', W']
     """
 
@@ -42,6 +43,7 @@ class Conv(Op):
     groups: int = hyper(Int(), 1)
     bias: bool = hyper(Flag(), True)
     init: Any = hyper(Initial(), "torch")
+    bias_init: Any = hyper(Initial(vector=True, optional=True), None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -75,7 +77,7 @@ class Conv(Op):
         fan_in, fan_out = channels // self.groups * area, self.c * area
         shape = (self.c, channels // self.groups, *self.k)
         weight = Param("weight", shape, weight_init(self.init, fan_in, fan_out))
-        bias = Param("bias", (self.c,), bias_init(self.init, fan_in))
+        bias = Param("bias", (self.c,), bias_init(self.bias_init, self.init, fan_in, fan_out))
         return (weight, bias) if self.bias else (weight,)
 
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

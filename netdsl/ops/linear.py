@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 class Linear(Op):
     """y = x Wᵀ + b over the last axis. As torch.nn.Linear.
 
+    `bias_init=none`: torch's initial values where the weight's are, else zeros.
     x [..., D], weight [d, D], bias [d] -> y [..., d]
     """
 
     d: int = hyper(Int())
     bias: bool = hyper(Flag(), True)
     init: Any = hyper(Initial(), "torch")
+    bias_init: Any = hyper(Initial(vector=True, optional=True), None)
 
     def infer(self, x: Type, *_: Type) -> Type:
         if x.rank < 2:
@@ -54,8 +56,9 @@ class Linear(Op):
                 f"the weight of `linear` would have the symbolic size [{self.d}, {features}]",
                 helps=("give the input a fixed size, or pool it to one first (`global_avg_pool`)",),
             )
-        weight = Param("weight", (self.d, features), weight_init(self.init, features, self.d))
-        bias = Param("bias", (self.d,), bias_init(self.init, features))
+        fans = features, self.d
+        weight = Param("weight", (self.d, features), weight_init(self.init, *fans))
+        bias = Param("bias", (self.d,), bias_init(self.bias_init, self.init, *fans))
         return (weight, bias) if self.bias else (weight,)
 
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

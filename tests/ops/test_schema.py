@@ -8,7 +8,7 @@ import pytest
 
 import netdsl.ops  # noqa: F401  (enters every family)
 from netdsl.errors import Problem
-from netdsl.initial import Initial
+from netdsl.initial import Init, Initial
 from netdsl.kinds import (
     Axes,
     Axis,
@@ -94,8 +94,13 @@ def test_windows_of_more_axes_are_told_apart() -> None:
 @pytest.mark.parametrize(
     ("text", "signature"),
     [
-        ("conv", "conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, init=torch)"),
-        ("conv3d", "conv3d(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, init=torch)"),
+        (
+            "conv",
+            "conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, init=torch, "
+            "bias_init=none)",
+        ),
+        ("linear", "linear(d, bias=true, init=torch, bias_init=none)"),
+        ("lrn", "lrn(size, alpha=0.0001, beta=0.75, k=1)"),
         ("max_pool", "max_pool(k, stride=k, pad=0, dilation=1, ceil=false)"),
         ("avg_pool1d", "avg_pool1d(k, stride=k, pad=0, ceil=false, count_pad=true)"),
         ("bn", "bn(eps=1e-5, momentum=0.1, affine=true, track=true)"),
@@ -129,6 +134,11 @@ def test_signature_is_what_the_documentation_says(text: str, signature: str) -> 
         (OPS["sum"](axis=1), "sum(axis=1)"),
         (OPS["reshape"]((atom("N"), 1)), "reshape(shape=[N, 1])"),
         (OPS["dropout"](0.5), "dropout()"),
+        (OPS["linear"](4, bias_init=1), "linear(d=4, bias_init=1)"),
+        (
+            OPS["linear"](4, bias_init=Init("normal", (0.0, 0.5))),
+            "linear(d=4, bias_init=normal(0.5))",
+        ),
     ],
 )
 def test_application_reads_as_net_text(op: Op, text: str) -> None:
