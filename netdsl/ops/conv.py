@@ -51,12 +51,12 @@ class Conv(Op):
         if pad == "half":
             object.__setattr__(self, "pad", _half(self.name, self.k, self.dilation))
         if self.c % self.groups:
-            raise _group_problem(self.name, self.groups, f"c={self.c}")
+            raise group_problem(self.name, self.groups, f"c={self.c}")
 
     def infer(self, x: Type, *_: Type) -> Type:
         checked_images(self.name, x, self.spatial)
         if isinstance(x.shape[1], int) and x.shape[1] % self.groups:
-            raise _group_problem(self.name, self.groups, f"{x} with {x.shape[1]} channels")
+            raise group_problem(self.name, self.groups, f"{x} with {x.shape[1]} channels")
         geometry = zip(x.shape[2:], self.k, self.stride, self.pad, self.dilation, strict=True)
         extents = (
             window(self.name, axis_name(i, self.spatial), n, k, stride, pad, dilation)
@@ -65,14 +65,7 @@ class Conv(Op):
         return x.with_shape(x.shape[0], self.c, *extents)
 
     def params(self, x: Type) -> tuple[Param, ...]:
-        channels = x.shape[1]
-        if isinstance(channels, Poly):
-            sizes = ", ".join(map(str, (self.c, channels, *self.k)))
-            raise Problem(
-                "N210",
-                f"the weight of `{self.name}` would have the symbolic size [{sizes}]",
-                helps=("give the channels a number in the signature",),
-            )
+        channels = known_channels(self.name, x, self.c, x.shape[1], *self.k)
         area = math.prod(self.k)
         fan_in, fan_out = channels // self.groups * area, self.c * area
         shape = (self.c, channels // self.groups, *self.k)
@@ -187,7 +180,20 @@ def _half(name: str, k: tuple[int, ...], dilation: tuple[int, ...]) -> Pairs:
     return tuple((total // 2, total // 2) for total in both)
 
 
-def _group_problem(name: str, groups: int, what: str) -> Problem:
+def known_channels(name: str, x: Type, *weight: Size) -> int:
+    """The channels of x; N210 where they are no number, which the shape of the weight needs."""
+    channels = x.shape[1]
+    if isinstance(channels, Poly):
+        raise Problem(
+            "N210",
+            f"the weight of `{name}` would have the symbolic size [{', '.join(map(str, weight))}]",
+            helps=("give the channels a number in the signature",),
+        )
+    return channels
+
+
+def group_problem(name: str, groups: int, what: str) -> Problem:
+    """N211 where `what` does not divide into the groups."""
     return Problem(
         "N211",
         f"`{name}` with groups={groups} needs channels divisible by {groups}",

@@ -18,6 +18,7 @@ from netdsl.op import OPS, Type
 LAYERS = {
     "linear": (OPS["linear"](6), Type((2, 10))),
     "conv": (OPS["conv"](6, (3, 5), groups=2), Type((2, 4, 8, 8))),
+    "up_conv": (OPS["up_conv"](6, (3, 5), groups=2), Type((2, 4, 8, 8))),
     "conv1d": (OPS["conv1d"](6, 3), Type((2, 4, 8))),
     "conv3d": (OPS["conv3d"](6, 3), Type((2, 4, 8, 8, 8))),
 }

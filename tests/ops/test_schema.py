@@ -52,6 +52,8 @@ def test_bad_hyperparameter_is_a_problem_that_names_it(cls: type[Op], name: str)
     refused = [*BAD[type(kind)], *([] if kind.optional else [None])]
     if getattr(kind, "empty", False):
         refused.remove(())
+    if isinstance(kind, Spatial) and kind.low == 0:
+        refused.remove(0)
     for value in refused:
         with pytest.raises(Problem) as caught:
             op.replace(**{name: value})
