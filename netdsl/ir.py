@@ -238,7 +238,10 @@ class Builder:
         """A layer with its parameters, under the current path; those that exist are shared."""
         types = op.infer(*(v.type for v in tensors))
         owned = [self.parameter(p) for p in op.params(*(v.type for v in tensors))]
-        return self.append(Node(op, _tuple(types), self.path, self.span), *tensors, *owned)
+        with self.at("", None):
+            constants = [self.constant(number) for number in op.constants]
+        node = Node(op, _tuple(types), self.path, self.span)
+        return self.append(node, *tensors, *constants, *owned)
 
     def parameter(self, p: Param) -> Value:
         """The parameter or buffer `p` of the instance at the current path; one for each key."""

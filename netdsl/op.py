@@ -140,6 +140,7 @@ class Op:
     exact      moves or selects numbers, so any backend gives the same bits
     view       the result may share memory with operand 0
     overwrites operands whose memory the result may take (`inplace` does it)
+    constants  numbers that follow the tensors as operands, where these bring no floating dtype
     neutral    (position, number): with that number there, the result is the other operand, exactly
     modal      depends on training or eval: `specialise` replaces it before anything runs
     random     a modal layer that draws numbers in training: `specialise` is given a seed
@@ -156,6 +157,7 @@ class Op:
     exact: ClassVar[bool] = False
     view: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
+    constants: ClassVar[tuple[float, ...]] = ()
     neutral: ClassVar[tuple[tuple[int, float], ...]] = ()
     modal: ClassVar[bool] = False
     random: ClassVar[bool] = False
@@ -201,7 +203,7 @@ class Op:
         raise NotImplementedError(self.name)
 
     def params(self, *tensors: Any, **_: Any) -> tuple[Param, ...]:
-        """What the layer owns; they follow the tensors as operands."""
+        """What the layer owns; they follow the tensors and constants as operands."""
         return ()
 
     def reference(self, *operands: Any, **_: Any) -> Any:
