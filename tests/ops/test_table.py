@@ -89,7 +89,7 @@ def symbolic(op: Op, tensors: tuple[Type, ...], number: int) -> tuple[Op, tuple[
         if isinstance(field.metadata["kind"], Shape)
         else name
         for key, field in op.schema().items()
-        if isinstance(field.metadata["kind"], Shape)
+        if (isinstance(field.metadata["kind"], Shape) and op.hypers()[key] is not None)
         or (isinstance(field.metadata["kind"], Extent) and op.hypers()[key] == number)
     }
     for window in ("k", "stride"):  # these are numbers
