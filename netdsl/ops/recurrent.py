@@ -12,6 +12,7 @@ from netdsl.errors import Problem
 from netdsl.kinds import Choice, Flag, Int
 from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op, rank_problem
+from netdsl.ops.composite import gradients
 from netdsl.shapes import checked_float
 from netdsl.sizes import Size
 
@@ -79,19 +80,11 @@ class RecurrentGrad(Op):
     def kernel(
         self, operands: tuple[Type, ...], used: tuple[bool, ...]
     ) -> Callable[..., tuple[Tensor | None, ...]]:
-        def recurrent_grad(*operands: Tensor) -> tuple[Tensor | None, ...]:
-            with torch.enable_grad():
-                given = zip(operands, used, strict=False)
-                xs = [x.detach().requires_grad_(wanted) for x, wanted in given]
-                ys = _run(self, xs, training=True)
-            leaves = [x for x in xs if x.requires_grad]
-            # After one step c does not depend on weight_hr, so it is no way to go back then.
-            pairs = zip(ys, operands[len(xs) :], strict=True)
-            reached, dys = zip(*(pair for pair in pairs if pair[0].requires_grad), strict=True)
-            gradients = iter(torch.autograd.grad(reached, leaves, dys, materialize_grads=True))
-            return tuple(next(gradients) if wanted else None for wanted in used)
+        def forward(xs: Sequence[Tensor]) -> tuple[Tensor, ...]:
+            return _run(self, xs, training=True)
 
-        return recurrent_grad
+        count = len(used)
+        return lambda *given: gradients(forward, given[:count], given[count:], used)
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         return 3 * recurrent_macs(operands[: len(results)])  # forward again, dx and dw
