@@ -83,6 +83,23 @@ def test_the_receptive_field_follows_strides_dilation_and_branches() -> None:
     assert (fields["flatten1"], fields["linear1"]) == (None, None)
 
 
+def test_a_layer_that_goes_up_in_size_has_no_field() -> None:
+    found = seen("""
+    net Generator(z: [N, 100, 1, 1]) -> [N, 3, 8, 8] {
+      return z -> up_conv(8, 4) -> relu -> up_conv(3, 4, stride=2, pad=1) -> conv(3, 3)
+    }""")
+    assert [r.field for r in found.rows] == [None, None, None, None]
+    assert found.macs == 100 * 8 * 16 + 16 * 8 * 3 * 16 + 64 * 3 * 27
+
+
+def test_recurrent_layers_cost_all_their_matrices_at_every_step() -> None:
+    text = "net S(x: [N, T, 5]) -> [N, T, 6] { return x -> lstm(3, both=true) -> gru(6) }"
+    assert seen(text).unknown == ("T",)
+    found = seen(text, T=7)
+    assert [r.macs for r in found.rows] == [7 * 2 * 12 * (5 + 3), 7 * 18 * (6 + 6)]
+    assert found.params == 2 * (12 * 8 + 24) + 18 * 12 + 36
+
+
 def test_a_pixel_picked_by_subsample_keeps_its_field() -> None:
     found = summary(front.parse("resnet_cifar"))
     assert row(found, "Basic4.subsample1").field == row(found, "Basic3.relu2").field

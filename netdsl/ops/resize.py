@@ -6,7 +6,6 @@ axis, the edge repeated outside; scale = H' / H where a size is asked for.
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
@@ -17,6 +16,8 @@ from netdsl.shapes import axis_name, checked_images
 from netdsl.sizes import Poly, Size
 
 if TYPE_CHECKING:
+    from fractions import Fraction
+
     from torch import Tensor
 
 MODES = Choice(names=("nearest", "bilinear"))
@@ -100,6 +101,8 @@ class ResizeGrad(Op):
 
 def _ratio(name: str, scale: float) -> Fraction:
     """The fraction that a scale stands for; N106 where it is none of small numbers."""
+    from fractions import Fraction  # slow to import, and rarely needed
+
     ratio = Fraction(scale).limit_denominator(FINEST)
     if ratio <= 0 or abs(float(ratio) - scale) > 1e-12 * scale:
         raise Problem(

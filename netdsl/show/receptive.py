@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
+from netdsl.errors import Problem
 from netdsl.ir import Graph, Input, Node, Source
 from netdsl.op import Op, Type, Value
 from netdsl.shapes import window
@@ -62,13 +63,18 @@ def _windows(op: Op, x: Type, y: Type) -> tuple[tuple[int, int], ...] | None:
     ones = (1,) * axes
     k, stride = given.get("k", ones), given.get("stride", given.get("s", ones))
     dilation, pad = given.get("dilation", ones), given.get("pad", ((0, 0),) * axes)
-    found = []
-    sizes = zip(x.shape[2:], y.shape[2:], strict=True)
-    for (n, out), size, step, sides, d in zip(sizes, k, stride, pad, dilation, strict=True):
-        if window(op.name, "", n, size, step, sides, d, bool(given.get("ceil"))) != out:
-            return None
-        found.append((d * (size - 1) + 1, step))
-    return tuple(found)
+    geometry = tuple(zip(k, stride, pad, dilation, strict=True))
+    ceil = bool(given.get("ceil"))
+    try:
+        sizes = tuple(
+            window(op.name, "", n, *each, ceil)
+            for n, each in zip(x.shape[2:], geometry, strict=True)
+        )
+    except Problem:  # no window fits into x, from which `up_conv` makes a larger y
+        return None
+    if sizes != y.shape[2:]:
+        return None
+    return tuple((d * (size - 1) + 1, step) for size, step, _, d in geometry)
 
 
 def _is_weight(graph: Graph, value: Value) -> bool:
