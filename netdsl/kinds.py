@@ -71,7 +71,8 @@ class Int(Kind):
 
     def accept(self, value: Any, name: str, owner: Any) -> int:
         if not _whole(value) or not self.low <= value <= self.high:
-            raise self.refuse(name, value, f"is a whole number from {self.low}")
+            most = "" if self.high == MAX_SIZE else f" to {self.high}"
+            raise self.refuse(name, value, f"is a whole number from {self.low}{most}")
         return int(value)
 
 

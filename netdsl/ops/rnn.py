@@ -21,6 +21,7 @@ from netdsl.ops.shape import Expand
 from netdsl.shapes import checked_float
 from netdsl.sizes import Poly, Size
 
+LAYERS = Int(high=1000)  # each is a few parameters in the graph
 DROPOUT = Number(0, 1, open_high=True, rule="is a probability, 0 <= dropout < 1")
 
 
@@ -130,7 +131,7 @@ class RNN(RecurrentLayer):
 
     gates = 1
     hidden: int = hyper(Int())
-    layers: int = hyper(Int(), 1)
+    layers: int = hyper(LAYERS, 1)
     act: str = hyper(Choice(names=("tanh", "relu")), "tanh")
     both: bool = hyper(Flag(), False)
     dropout: float = hyper(DROPOUT, 0)
@@ -151,7 +152,7 @@ class GRU(RecurrentLayer):
 
     gates = 3
     hidden: int = hyper(Int())
-    layers: int = hyper(Int(), 1)
+    layers: int = hyper(LAYERS, 1)
     both: bool = hyper(Flag(), False)
     dropout: float = hyper(DROPOUT, 0)
     bias: bool = hyper(Flag(), True)
@@ -171,7 +172,7 @@ class LSTM(RecurrentLayer):
     optional = 2
     gates = 4
     hidden: int = hyper(Int())
-    layers: int = hyper(Int(), 1)
+    layers: int = hyper(LAYERS, 1)
     both: bool = hyper(Flag(), False)
     dropout: float = hyper(DROPOUT, 0)
     bias: bool = hyper(Flag(), True)

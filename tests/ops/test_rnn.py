@@ -312,6 +312,12 @@ H0 = Type((1, N, 7))
             "`dropout` is a probability, 0 <= dropout < 1, not 1",
             "",
         ),
+        (
+            lambda: GRU(3, 10**9),
+            "N106",
+            "`layers` is a whole number from 1 to 1000, not 1000000000",
+            "",
+        ),
         (lambda: RNN(3, act="gelu"), "N106", "`act` is one of tanh, relu, not gelu", ""),
     ],
     ids=str,

@@ -102,6 +102,18 @@ def test_windows_of_more_axes_are_told_apart() -> None:
             "bias_init=none)",
         ),
         ("linear", "linear(d, bias=true, init=torch, bias_init=none)"),
+        (
+            "up_conv",
+            "up_conv(c, k, stride=1, pad=0, out_pad=0, dilation=1, groups=1, bias=true, "
+            "init=torch, bias_init=none)",
+        ),
+        ("gn", "gn(groups, eps=1e-5, affine=true)"),
+        ("instance_norm", "instance_norm(eps=1e-5, affine=false)"),
+        ("prelu", "prelu(per=channel)"),
+        ("embedding", "embedding(n, d)"),
+        ("one_hot", "one_hot(n)"),
+        ("resize", "resize(size=none, scale=none, mode=nearest)"),
+        ("attend", "attend(heads=1, causal=false)"),
         ("lrn", "lrn(size, alpha=0.0001, beta=0.75, k=1)"),
         ("max_pool", "max_pool(k, stride=k, pad=0, dilation=1, ceil=false)"),
         ("avg_pool1d", "avg_pool1d(k, stride=k, pad=0, ceil=false, count_pad=true)"),
