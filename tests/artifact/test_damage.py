@@ -182,7 +182,7 @@ def test_a_text_that_does_not_fit_is_an_error_before_memory_is_taken(
 
 def test_a_text_that_does_not_compile_is_shown_with_its_mistake(tmp_path: Path) -> None:
     path = saved(tmp_path)
-    text = "netdsl 1\nnet A(x: [N, 3]) { return x -> linear(4, 4, 4, 4) }\n"
+    text = "netdsl 1\nnet A(x: [N, 3]) { return x -> linear(4, 4, 4, 4, 4) }\n"
     edit(path, field("files", {TEXT: text}))
     with pytest.raises(ArtifactError) as raised:
         netdsl.load(path)
