@@ -48,16 +48,32 @@ def images(*shape: int) -> Tensor:
     return torch.randn(shape, generator=generator, dtype=torch.float64)
 
 
-def assert_parity(model: nn.Module, twin: nn.Module, x: Tensor) -> None:
-    """Equal outputs, gradients of input and of every parameter, and buffers after the call."""
-    names = ["input", *(name for name, _ in model.named_parameters())]
-    got, got_gradients = _step(model, x)
-    expected, gradients = _step(twin, x)
-    assert_close(got, expected, NET, "output")
-    assert_gradients_close(
-        dict(zip(names, got_gradients, strict=True)), dict(zip(names, gradients, strict=True))
-    )
+def symbols(count: int, *shape: int) -> Tensor:
+    return torch.randint(count, shape, generator=torch.Generator().manual_seed(1))
+
+
+def assert_parity(model: nn.Module, twin: nn.Module, *inputs: Tensor) -> None:
+    """Equal outputs, gradients of the inputs and of every parameter, and buffers after the call."""
+    got, got_gradients = _step(model, inputs)
+    expected, gradients = _step(twin, inputs)
+    for i, (ours, theirs) in enumerate(zip(got, expected, strict=True)):
+        assert_close(ours, theirs, NET, f"output {i}")
+    names = [*(f"input {i}" for i in range(len(inputs))), *(n for n, _ in model.named_parameters())]
+    assert_gradients_close(_named(names, got_gradients), _named(names, gradients))
     assert_same_buffers(model, twin)
+
+
+def assert_learns(model: nn.Module, loss: Callable[[], Tensor], rate: float) -> None:
+    """Three steps of SGD, each of which lowers the loss."""
+    optimiser = torch.optim.SGD(model.parameters(), rate)
+    losses = []
+    for _ in range(4):
+        optimiser.zero_grad()
+        value = loss()
+        value.backward()
+        optimiser.step()
+        losses.append(value.item())
+    assert losses == sorted(losses, reverse=True), losses
 
 
 def assert_same_buffers(model: nn.Module, twin: nn.Module) -> None:
@@ -65,13 +81,20 @@ def assert_same_buffers(model: nn.Module, twin: nn.Module) -> None:
         assert_close(got, expected, NET, key)
 
 
-def _step(model: nn.Module, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """The output, and the gradients of input and parameters for a random cotangent."""
+def _step(model: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[list[Tensor], list[Tensor | None]]:
+    """The outputs, and the gradients of inputs and parameters for random cotangents."""
     model.zero_grad()
-    x = x.clone().requires_grad_()
-    y = model(x)
+    inputs = tuple(x.clone().requires_grad_(x.is_floating_point()) for x in inputs)
+    result = model(*inputs)
+    ys = [result] if isinstance(result, Tensor) else [y for y in result if y is not None]
     generator = torch.Generator().manual_seed(2)
-    y.backward(torch.randn(y.shape, generator=generator, dtype=y.dtype))
-    gradients = [t.grad for t in (x, *model.parameters()) if t.grad is not None]
+    cotangents = [torch.randn(y.shape, generator=generator, dtype=y.dtype) for y in ys]
+    torch.autograd.backward(ys, cotangents)
+    gradients = [t.grad for t in (*inputs, *model.parameters())]
     model.zero_grad()
-    return y.detach(), gradients
+    return [y.detach() for y in ys], gradients
+
+
+def _named(names: list[str], gradients: list[Tensor | None]) -> dict[str, Tensor]:
+    """The gradients that there are, by name."""
+    return {n: g for n, g in zip(names, gradients, strict=True) if g is not None}

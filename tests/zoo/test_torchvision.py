@@ -1,4 +1,4 @@
-"""ResNet, VGG and AlexNet are torchvision's: keys, shapes, buffers, numbers and gradients."""
+"""The nets that torchvision has too are the same: keys, shapes, buffers, numbers, gradients."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 import torchvision
-from parity import assert_parity, assert_same_buffers, images, pair
+from parity import assert_learns, assert_parity, assert_same_buffers, images, pair
 from tolerances import NET, assert_close
 from torch import nn
 
@@ -17,6 +17,8 @@ resnet50 = torchvision.models.resnet50
 vgg16 = torchvision.models.vgg16
 vgg16_bn = torchvision.models.vgg16_bn
 alexnet = torchvision.models.alexnet
+densenet121 = torchvision.models.densenet121
+GOOGLENET = {"init_weights": False}  # it asks to be told; the weights are copied from ours
 
 TWINS = {
     "resnet50": ("resnet", {"depth": 50}),
@@ -29,6 +31,11 @@ TWINS = {
     "vgg16_bn": ("vgg", {"depth": 16, "norm": True}),
     "vgg19_bn": ("vgg", {"depth": 19, "norm": True}),
     "alexnet": ("alexnet", {}),
+    "googlenet": ("googlenet", {}),
+    "densenet121": ("densenet", {}),
+    "densenet161": ("densenet:DenseNet161", {}),
+    "densenet169": ("densenet:DenseNet169", {}),
+    "densenet201": ("densenet:DenseNet201", {}),
 }
 
 
@@ -132,11 +139,49 @@ def test_dropout_of_alexnet_is_the_only_thing_that_training_changes() -> None:
     assert_parity(model, twin, images(2, 3, 63, 63))
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("aux", [True, False], ids=["aux", "no aux"])
+def test_googlenet_has_torchvisions_outputs_gradients_and_statistics(
+    training: bool, aux: bool
+) -> None:
+    model, twin = pair(lambda: GoogLeNet(aux), "googlenet", {"aux": aux})
+    assert layout(model) == layout(twin)
+    for net in (model, twin):
+        net.train(training)
+        for name, module in net.named_modules():
+            if "dropout" in name:
+                module.eval()
+    assert_parity(model, twin, images(2, 3, 65, 80))
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_densenet121_has_torchvisions_outputs_gradients_and_statistics(training: bool) -> None:
+    model, twin = pair(densenet121, "densenet")
+    assert_parity(model.train(training), twin.train(training), images(2, 3, 65, 33))
+
+
+def test_densenet121_learns() -> None:
+    model = netdsl.load("densenet", seed=0)
+    x, target = images(4, 3, 32, 32).float(), torch.arange(4)
+    assert_learns(model, lambda: nn.functional.cross_entropy(model(x), target), 0.01)
+
+
+def GoogLeNet(aux: bool) -> nn.Module:
+    """torchvision's, its outputs in the order of the text: logits, aux1, aux2."""
+
+    class InOrder(torchvision.models.GoogLeNet):
+        def eager_outputs(self, x: Any, aux2: Any, aux1: Any) -> Any:
+            return x, aux1, aux2
+
+    return InOrder(aux_logits=aux, **GOOGLENET)
+
+
 def empty(name: str) -> tuple[nn.Module, nn.Module]:
     """Our net and torchvision's, without memory for the weights."""
     target, hyper = TWINS[name]
     with torch.device("meta"):
-        return netdsl.load(target, hyper=hyper), getattr(torchvision.models, name)()
+        make = getattr(torchvision.models, name)
+        return netdsl.load(target, hyper=hyper), make(**GOOGLENET if name == "googlenet" else {})
 
 
 def layout(net: nn.Module) -> list[tuple[str, torch.Size, torch.dtype]]:
