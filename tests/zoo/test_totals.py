@@ -10,6 +10,15 @@ import pytest
 
 from netdsl import front
 
+# Bahdanau et al. 2014, A.2: m = 620, n = n' = 1000, l = 500, 30,000 words of each language
+RNNSEARCH = (
+    2 * 30_000 * 620
+    + 2 * 3 * (620 + 1000 + 1) * 1000  # the encoder's two directions, three matrices each
+    + (1000 + 1) * 1000 + (2000 + 1) * 1000 + 1000 * 1000 + 1000  # W_s, U_a, W_a, v_a
+    + 3 * (620 + 2000 + 1000 + 1) * 1000  # the decoder's unit
+    + (1000 + 620 + 2000 + 1) * 1000 + (500 + 1) * 30_000  # U_o V_o C_o, W_o
+)  # fmt: skip
+
 TOTALS = [
     ("resnet", {"depth": 50}, 25_557_032),
     ("resnet", {"depth": 101}, 44_549_160),
@@ -22,6 +31,26 @@ TOTALS = [
     ("resnet_cifar", {"depth": 56}, 853_018),
     ("resnet_cifar", {"depth": 110}, 1_727_962),
     ("dannet:DanNet", {}, 76_040),
+    ("dannet:MCDNN", {}, 5 * 76_040),
+    ("alexnet2012", {}, 60_965_224),  # "60 million", section 1
+    ("googlenet", {}, 13_004_888),
+    ("googlenet", {"aux": False}, 6_624_904),
+    ("densenet", {}, 7_978_856),
+    ("densenet:DenseNet161", {}, 28_681_000),
+    ("densenet:DenseNet169", {}, 14_149_480),
+    ("densenet:DenseNet201", {}, 20_013_928),
+    (
+        "se_resnet",
+        {},
+        25_557_032 + 2_514_944 + 16_048,
+    ),  # ResNet-50, 2 C^2/r a block (eq. 5), biases
+    ("se_resnet:SEResNet101", {}, 49_326_872),
+    ("se_resnet:SEResNet152", {}, 66_821_848),
+    ("unet", {}, 31_036_546),
+    ("rnn:VanillaRNN", {}, (28 + 128 + 1) * 128 + (128 + 1) * 10),
+    ("rnn:ElmanRNN", {}, (27 + 128 + 1) * 128 + (128 + 1) * 27),
+    ("lstm:Classifier", {}, 4 * (28 + 256 + 1) * 256 + 2 * (256 + 64 + 1) * 64 + (128 + 1) * 10),
+    ("seq2seq", {}, RNNSEARCH),
 ]
 
 
