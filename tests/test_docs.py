@@ -5,37 +5,84 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
+from fences import ROOT, claims, fences, findings, folder_of, said, type_of_line
 
 import netdsl
+from netdsl import front
 from netdsl.op import OPS
 
-ROOT = Path(__file__).parent.parent
+GUIDE = "docs/language.md"
 
 
-def blocks(document: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", (ROOT / document).read_text(), re.M | re.S)
+@pytest.fixture
+def folder(tmp_path):
+    """A folder with the files of the guide, in which the test runs."""
+    with folder_of(fences(GUIDE), tmp_path):
+        yield tmp_path
 
 
-def test_the_readme_shows_a_net_and_python_that_work(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (text,) = blocks("README.md", "net")
-    (code,) = blocks("README.md", "python")
-    Path("tiny.net").write_text(text)
-    names = {"x": torch.randn(2, 1, 12, 10)}
-    exec(code, names)
-    assert names["y"].shape == (2, 10)
-    assert torch.equal(netdsl.load("tiny.netc")(names["x"]), names["model"].eval()(names["x"]))
+def by_line(*kinds: str):
+    """The blocks of the guide of these kinds, named by their lines."""
+    found = [fence for fence in fences(GUIDE) if fence.kind in kinds]
+    assert found
+    return pytest.mark.parametrize("fence", found, ids=lambda fence: f"line {fence.line}")
+
+
+@by_line("net", "net body")
+def test_a_net_of_the_guide_is_without_a_finding_and_has_the_types_it_says(fence, folder):
+    assert findings(fence) == []
+    graph = front.parse(fence.file) if claims(fence) else None
+    assert [(n, type_of_line(graph, n)) for n, _ in claims(fence)] == claims(fence)
+
+
+@by_line("console", "text", "text keys", "text layers", "text output")
+def test_the_guide_quotes_what_is_said(fence, folder, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    assert said(fence) == fence.text
+
+
+def test_every_block_of_the_guide_is_of_a_kind_that_is_checked():
+    follows = {"text": "net error", "text keys": "net", "text output": "python"}
+    kinds = {"net", "net body", "net error", "python", "console", "text layers", *follows}
+    found = fences(GUIDE)
+    assert {fence.kind for fence in found} <= kinds
+    assert all(f.before.kind == follows[f.kind] for f in found if f.kind in follows)
+    quoted = {id(f.before) for f in found if f.kind in follows}
+    assert all(id(f) in quoted for f in found if f.kind in ("net error", "python"))
+
+
+def test_the_guide_has_every_keyword():
+    text = (ROOT / GUIDE).read_text()
+    table = text[text.index("## All of the syntax") :]
+    keywords = re.findall(r'^[A-Z]+: "([a-z]+)"$', (ROOT / "netdsl/grammar.lark").read_text(), re.M)
+    assert len(keywords) > 20
+    assert [word for word in keywords if not re.search(rf"\b{word}\b", table)] == []
+
+
+def test_the_readme_shows_a_net_and_python_that_work(tmp_path):
+    (net,) = [fence for fence in fences("README.md") if fence.is_net]
+    (code,) = [fence for fence in fences("README.md") if fence.kind == "python"]
+    with folder_of([net], tmp_path):
+        assert findings(net) == []
+        names = {"x": torch.randn(2, 1, 12, 10)}
+        exec(code.text, names)
+        assert names["y"].shape == (2, 10)
+        assert torch.equal(netdsl.load("tiny.netc")(names["x"]), names["model"].eval()(names["x"]))
+
+
+def texts(kind: str) -> list[str]:
+    """The blocks of that kind that show how an op is added."""
+    return [fence.text for fence in fences("docs/adding-an-op.md") if fence.kind == kind]
 
 
 @pytest.fixture
 def softsign(tmp_path):
     """The op of the document, entered in the table from a file of its own and taken out again."""
-    (text,) = blocks("docs/adding-an-op.md", "python")
+    (text,) = texts("python")
     path = tmp_path / "softsign.py"
     path.write_text(text)
     spec = importlib.util.spec_from_file_location("netdsl_softsign", path)
@@ -47,7 +94,7 @@ def softsign(tmp_path):
 
 
 def test_an_op_added_in_one_file_is_written_differentiated_and_run(softsign):
-    (text,) = blocks("docs/adding-an-op.md", "net")
+    (text,) = texts("net")
     model = netdsl.loads(text, seed=0).double()
     x = torch.randn(5, 8, dtype=torch.float64, requires_grad=True)
 

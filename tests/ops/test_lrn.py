@@ -54,7 +54,7 @@ def test_every_size_of_an_image_may_be_a_name() -> None:
             "`lrn` needs numbers of floating type, but its input is int[2, 3, 4, 4]",
         ),
     ],
-    ids=lambda given: "" if callable(given) else str(given),
+    ids=str,
 )
 def test_what_is_no_image_of_floats_is_refused(x: Type, code: str, message: str) -> None:
     with pytest.raises(Problem) as caught:

@@ -38,7 +38,7 @@ def interpolated(x: Tensor, op: Resize) -> Tensor:
         {"size": 8},
         {"size": (1, 13)},
     ],
-    ids=lambda given: "" if callable(given) else str(given),
+    ids=str,
 )
 def test_numbers_and_gradients_are_torchs(
     mode: str, shape: tuple[int, ...], to: dict[str, Any]

@@ -172,7 +172,7 @@ IMAGE = Type((2, 4, 5, 5))
             "",
         ),
     ],
-    ids=lambda given: "" if callable(given) else str(given),
+    ids=str,
 )
 def test_what_does_not_fit_is_refused(make: Any, code: str, message: str, label: str) -> None:
     with pytest.raises(Problem) as caught:
