@@ -15,6 +15,7 @@ from functools import cached_property
 LIMIT = 20
 MESSAGE_LIMIT = 2000
 STACK_LIMIT = 8
+WARNINGS = frozenset({"N122"})  # beside the lints, W…
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,11 @@ class Frame:
 
 @dataclass(frozen=True)
 class Diagnostic:
-    """One finding. Codes N… are errors, W… are lints; `netdsl explain CODE` says more."""
+    """One finding. Codes N… are errors, W… are lints; `netdsl explain CODE` says more.
+
+    `edits` do what the first help says (or the message itself, where it names what is meant);
+    `sure`: that is what was meant, beyond doubt, so `check --fix` may apply them.
+    """
 
     code: str
     message: str
@@ -100,10 +105,11 @@ class Diagnostic:
     edits: tuple[Edit, ...] = ()
     others: tuple[tuple[Span, str], ...] = ()
     stack: tuple[Frame, ...] = ()
+    sure: bool = False
 
     @property
     def is_error(self) -> bool:
-        return self.code.startswith("N")
+        return self.code.startswith("N") and self.code not in WARNINGS
 
     @property
     def severity(self) -> str:
@@ -137,6 +143,7 @@ class Diagnostic:
             "notes": list(self.notes),
             "helps": list(self.helps),
             "edits": [{"place": _place(e.span), "text": e.text} for e in self.edits],
+            "sure": self.sure,
             "others": [{"place": _place(s), "label": label} for s, label in self.others],
             "stack": [{"name": f.name, "place": _place(f.span)} for f in self.stack],
         }
@@ -166,9 +173,12 @@ class Problem(Exception):
         helps: tuple[str, ...] = (),
         edits: tuple[Edit, ...] = (),
         others: tuple[tuple[Span, str], ...] = (),
+        sure: bool = False,
     ) -> None:
         super().__init__(message)
-        self.diagnostic = Diagnostic(code, message, None, label, notes, helps, edits, others)
+        self.diagnostic = Diagnostic(
+            code, message, None, label, notes, helps, edits, others, sure=sure
+        )
 
     def at(self, span: Span | None, stack: tuple[Frame, ...] = ()) -> Diagnostic:
         return replace(self.diagnostic, span=span, stack=stack)

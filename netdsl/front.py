@@ -103,7 +103,11 @@ def check_sources(sources: Sources, net: str | None = None) -> tuple[Diagnostic,
 
 def nets(target: str | Path) -> tuple[Net, ...]:
     """The nets of a file, aliases too, in the order of the text. Raises `NetError`."""
-    sources, _ = read(target)
+    return nets_of(read(target)[0])
+
+
+def nets_of(sources: Sources) -> tuple[Net, ...]:
+    """As `nets`, of what is read already."""
     found = Diagnostics()
     program = syntax(sources, found)
     found.raise_errors()

@@ -16,10 +16,10 @@ from pathlib import Path
 from stat import S_ISREG
 
 from netdsl.elaborate.files import SHIPPED, keys
-from netdsl.elaborate.spelling import closest
 from netdsl.errors import Diagnostic, Diagnostics, NetError, Problem, Source
 from netdsl.parser import decode, parse
 from netdsl.parser.text import FILE_LIMIT
+from netdsl.spelling import closest
 from netdsl.syntax import File, Import
 
 _TARGET = re.compile(r"(?P<file>.+?)(:(?P<net>[A-Za-z_]\w*))?", re.DOTALL)

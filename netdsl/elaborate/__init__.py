@@ -19,7 +19,6 @@ from netdsl.elaborate.files import Library
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
-from netdsl.elaborate.spelling import closest
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Bundle, is_whole
 from netdsl.errors import Diagnostics, Problem, Span
@@ -28,6 +27,7 @@ from netdsl.op import Value
 from netdsl.pause import pause_collector
 from netdsl.rewrite import rebuild
 from netdsl.sizes import Size
+from netdsl.spelling import closest
 from netdsl.syntax import Alias, Definition, File, Tensor, names_in
 
 

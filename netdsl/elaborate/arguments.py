@@ -12,12 +12,12 @@ from typing import Any
 
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
-from netdsl.elaborate.spelling import closest, hyper_spelling
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is_tensor
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
+from netdsl.spelling import closest, hyper_spelling
 from netdsl.syntax import Argument, Bare, Call, Keyword
 
 

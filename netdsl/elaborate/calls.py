@@ -13,12 +13,12 @@ from netdsl.elaborate.layers import add, build, claim
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import of_definition, of_op
-from netdsl.elaborate.spelling import closest, layer_spelling
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Block, Foreign, Instance, Library, describe, is_tensor
 from netdsl.elaborate.walk import apply
 from netdsl.errors import Edit, Problem
 from netdsl.op import OPS
+from netdsl.spelling import closest, layer_spelling
 from netdsl.syntax import Bare, Call, Name, Stage
 
 

@@ -19,7 +19,6 @@ from netdsl.elaborate.recurrence import (
     read_state,
 )
 from netdsl.elaborate.scope import Scope
-from netdsl.elaborate.spelling import WORDS, closest, layer_spelling
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
     LAYERS,
@@ -35,6 +34,7 @@ from netdsl.elaborate.walk import evaluate, expression
 from netdsl.errors import Edit, Problem
 from netdsl.initial import NAMED
 from netdsl.op import OPS
+from netdsl.spelling import WORDS, closest, layer_spelling
 from netdsl.syntax import (
     Binary,
     Call,

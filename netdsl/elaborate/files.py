@@ -10,11 +10,11 @@ from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.calls import resolve
 from netdsl.elaborate.scope import Binding, Run, Scope
 from netdsl.elaborate.signature import of_definition
-from netdsl.elaborate.spelling import closest
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Foreign
 from netdsl.elaborate.walk import evaluate, execute
 from netdsl.errors import Problem
+from netdsl.spelling import closest
 from netdsl.syntax import Alias, Default, Definition, Extern, File, Import, Keyword, Let
 
 EDITION = 1

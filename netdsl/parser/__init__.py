@@ -6,10 +6,12 @@ from lark import UnexpectedToken
 
 from netdsl.errors import LIMIT, Diagnostics, Problem, Source, Span
 from netdsl.parser.mistakes import explain
+from netdsl.parser.place import ITEMS
 from netdsl.parser.resume import resume
 from netdsl.parser.tables import load
 from netdsl.parser.text import decode, from_text
 from netdsl.parser.tokens import read_tokens
+from netdsl.parser.trial import Trials
 from netdsl.syntax import Expression, File, Let
 
 __all__ = ["decode", "from_text", "parse", "parse_expression"]
@@ -35,11 +37,14 @@ def parse_expression(span: Span, found: Diagnostics) -> Expression | None:
 def _parse(source: Source, text: str, found: Diagnostics) -> File:
     parser = load().parse_interactive(text)
     tokens = read_tokens(parser, text, source, found)
+    trials = Trials(parser.parser_state.parse_conf)
     unreadable = {d.span.line for d in found if d.span and d.span.source is source}
     tree: File | None = None
     i: int | None = 0
     mistakes = 0
     while i is not None and i < len(tokens) and mistakes < LIMIT:
+        if tokens[i].type in ITEMS:
+            trials.restart(i, parser.parser_state.state_stack)
         try:
             tree = parser.feed_token(tokens[i])  # type: ignore[arg-type]
             i += 1
@@ -47,9 +52,10 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
         except UnexpectedToken:
             accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call]
             if tokens[i].span.line not in unreadable:
-                found.add(explain(tokens, i, accepts))
+                found.add(explain(tokens, i, accepts, trials))
         except Problem as problem:
             found.add(problem.at(problem.diagnostic.span or tokens[max(i - 1, 0)].span))
         mistakes += 1
         i = resume(parser, tokens, i)
+        trials.restart(i or 0, parser.parser_state.state_stack)
     return tree or File(Span(source, 0, 0), 1, None, ())

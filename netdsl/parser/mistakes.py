@@ -1,109 +1,32 @@
 """What a syntax error means: from the token before, the token, and what could stand there.
 
-`MISTAKES` is asked in order; the first that recognises the place speaks.
+`MISTAKES` is asked in order; the first that recognises the place speaks. A repair is said only
+where the parser, trying it, reads on.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from netdsl.errors import Diagnostic, Edit, Span
+from netdsl.parser.brackets import surplus_close, unclosed
+from netdsl.parser.foreign import FOREIGN
+from netdsl.parser.place import CLASSES, EXPRESSION_STARTS, KEYWORDS, TEXTS, Place, edit_out
 from netdsl.parser.tokens import Token
+from netdsl.parser.trial import Trials
 
+# What is often left out, in the order in which it is tried.
+LEFT_OUT = (
+    *("COMMA", "ARROW", "EQUAL", "LPAR", "RPAR", "LBRACE", "RBRACE", "LSQB", "RSQB", "COLON"),
+    *("SEMICOLON", "IN", "THEN", "ELSE", "AS", "DOTDOT"),
+)
 SHOWN = 6  # expected tokens that a message lists
-
-CLOSES = {"LPAR": "RPAR", "LSQB": "RSQB", "LBRACE": "RBRACE"}
-EXPRESSION_STARTS = {
-    "NAME",
-    "INT",
-    "FLOAT",
-    "STRING",
-    "TRUE",
-    "FALSE",
-    "LPAR",
-    "LSQB",
-    "LBRACE",
-    "IF",
-}
-TEXTS = {
-    "ARROW": "->",
-    "DOTDOT": "..",
-    "DOT": ".",
-    "COMMA": ",",
-    "COLON": ":",
-    "SEMICOLON": ";",
-    "LPAR": "(",
-    "RPAR": ")",
-    "LSQB": "[",
-    "RSQB": "]",
-    "BRACKETS": "[]",
-    "LBRACE": "{",
-    "RBRACE": "}",
-    "EQUAL": "=",
-    "PLUS": "+",
-    "MINUS": "-",
-    "CARET": "^",
-}
-CLASSES = {
-    "NAME": "a name",
-    "INT": "a number",
-    "FLOAT": "a number",
-    "STRING": "a string",
-    "COMPARE": "a comparison",
-    "TIMES": "an operator",
-    "PLUS": "an operator",
-    "MINUS": "an operator",
-    "CARET": "an operator",
-    "$END": "the end of the file",
-}
-KEYWORDS = {
-    *("netdsl", "from", "import", "let", "default", "extern", "net", "block", "train", "param"),
-    *("layer", "require", "recur", "return", "repeat", "for", "in", "if", "then", "else", "as"),
-    *("and", "or", "not", "true", "false"),
-}
+BACK = 3  # tokens before the mistake where it may have been left out
 
 
-@dataclass(frozen=True)
-class Place:
-    """Where the parser stopped: token `i` is none of those it `accepts`."""
-
-    tokens: list[Token]
-    i: int
-    accepts: set[str]
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.i]
-
-    @property
-    def before(self) -> Token | None:
-        return self.tokens[self.i - 1] if self.i else None
-
-    @property
-    def behind(self) -> str:
-        """The terminal behind the token."""
-        return self.tokens[self.i + 1].type if self.i + 1 < len(self.tokens) else ""
-
-    @property
-    def open(self) -> Token | None:
-        """The innermost bracket that is open here."""
-        stack: list[Token] = []
-        for token in self.tokens[: self.i]:
-            if token.type in CLOSES:
-                stack.append(token)
-            elif stack and token.type == CLOSES[stack[-1].type]:
-                stack.pop()
-        return stack[-1] if stack else None
-
-    @property
-    def on_one_line(self) -> bool:
-        return self.before is not None and self.before.span.line == self.token.span.line
-
-
-def explain(tokens: list[Token], i: int, accepts: set[str]) -> Diagnostic:
+def explain(tokens: list[Token], i: int, accepts: set[str], trials: Trials) -> Diagnostic:
     """The diagnostic for a token that the parser does not take."""
-    place = Place(tokens, i, accepts)
+    place = Place(tokens, i, accepts, trials)
     return next(found for mistake in MISTAKES if (found := mistake(place)))
 
 
@@ -118,48 +41,7 @@ def keyword_as_name(place: Place) -> Diagnostic | None:
         f"`{token.text}` is a keyword and cannot be a name",
         token.span,
         helps=(f"another name, `{token.text}_`, will do",),
-    )
-
-
-def unclosed(place: Place) -> Diagnostic | None:
-    """The file, an item or another bracket ends what is still open."""
-    open, token = place.open, place.token
-    ends = token.type in {"$END", "NET", "BLOCK", "EXTERN", "FROM", *CLOSES.values()}
-    if open is None or not ends or CLOSES[open.type] == token.type:
-        return None
-    close = TEXTS[CLOSES[open.type]]
-    if CLOSES[open.type] not in place.accepts and token.type in CLOSES.values():
-        return None
-    where = "the file ends" if token.type == "$END" else f"`{token.text}` stands here"
-    return Diagnostic(
-        "N002",
-        f"this `{open.text}` is never closed",
-        open.span,
-        label=f"`{close}` is missing",
-        notes=(f"{where} before its `{close}`",) if token.type != "$END" else (),
-    )
-
-
-def surplus_close(place: Place) -> Diagnostic | None:
-    """`)` without `(`."""
-    token = place.token
-    if token.type not in CLOSES.values() or place.open is not None:
-        return None
-    return Diagnostic("N002", f"this `{token.text}` closes nothing", token.span)
-
-
-def missing_comma(place: Place) -> Diagnostic | None:
-    """`conv(8 3)`."""
-    token, open = place.token, place.open
-    inside = open is not None and "COMMA" in place.accepts and open.type != "LBRACE"
-    if not inside or token.type not in EXPRESSION_STARTS or place.before is None:
-        return None
-    end = place.before.span.end
-    return Diagnostic(
-        "N005",
-        f"missing `,` before `{token.text}`",
-        token.span,
-        edits=(Edit(Span(token.span.source, end, end), ","),),
+        edits=(Edit(token.span, f"{token.text}_"),),
     )
 
 
@@ -169,16 +51,38 @@ def missing_arrow(place: Place) -> Diagnostic | None:
     if name is None or name.type != "NAME" or "EQUAL" not in place.accepts or place.i < 2:
         return None
     earlier = place.tokens[place.i - 2]
-    ends = earlier.type in {"NAME", "RPAR", "RBRACE", "BRACKETS", "INT"}
-    if not ends or earlier.span.line != name.span.line or "COMMA" not in place.accepts:
+    ends = earlier.type in {"NAME", "RPAR", "RBRACE", "BRACKETS", "INT", "STRING"}
+    same_line = earlier.span.line == name.span.line
+    deeper = not same_line and place.is_deeper(place.i - 1)
+    if not ends or not (same_line or deeper) or not place.works(place.i - 1, "ARROW"):
         return None
-    gap = Span(name.span.source, earlier.span.end, name.span.start)
     return Diagnostic(
         "N003",
         f"`{name.text}` stands where a new statement starts",
         name.span,
         helps=(f"as a further stage it needs an arrow: `-> {name.text}`",),
-        edits=(Edit(gap, " -> "),),
+        edits=(place.in_front(place.i - 1, "ARROW"),),
+        sure=True,
+    )
+
+
+def missing_equals(place: Place) -> Diagnostic | None:
+    """`y x -> relu`, `let n 3`: a name and its value, without `=` between them."""
+    token, name = place.token, place.before
+    if name is None or name.type != "NAME" or "EQUAL" not in place.accepts:
+        return None
+    if not place.on_one_line or token.type not in EXPRESSION_STARTS:
+        return None
+    if not place.works(place.i, "EQUAL"):
+        return None
+    return Diagnostic(
+        "N003",
+        f"`=` is missing behind `{name.text}`",
+        name.span,
+        label="a statement gives a value a name",
+        helps=(f"write `{name.text} = {token.text}…`",),
+        edits=(place.in_front(place.i, "EQUAL"),),
+        sure=True,
     )
 
 
@@ -187,11 +91,15 @@ def no_value_name(place: Place) -> Diagnostic | None:
     first = place.before
     if first is None or first.type != "NAME" or not {"EQUAL", "COMMA", "LSQB"} <= place.accepts:
         return None
+    start = Span(first.span.source, first.span.start, first.span.start)
+    returns = place.works(place.i - 1, "RETURN") and place.ends_body(place.i - 1)
     return Diagnostic(
         "N003",
         f"a statement gives a value a name, and `=` is missing behind `{first.text}`",
         first.span.to(place.token.span) if place.on_one_line else first.span,
         label="`name = …`, or `return …`",
+        helps=("it ends the body: is it what the body returns, `return …`?",) if returns else (),
+        edits=(Edit(start, "return "),) if returns else (),
     )
 
 
@@ -199,13 +107,87 @@ def ends_early(place: Place) -> Diagnostic | None:
     """The statement is not complete where the body or the file ends, or the next one starts."""
     token, before = place.token, place.before
     starts = {"$END", "RBRACE", "RETURN", "LET", "NET", "BLOCK", "PARAM", "LAYER", "REQUIRE"}
-    if before is None or token.type not in starts:
+    if before is None or token.type not in starts or place.closes_something:
         return None
+    surplus = before.type in {"ARROW", "COMMA"} and place.works(place.i - 1, cut=1)
     return Diagnostic(
         "N003",
         f"the statement is not complete behind `{before.text}`",
         before.span,
         label=_expected(place),
+        helps=(f"or is this `{before.text}` one too many?",) if surplus else (),
+        edits=(edit_out((before,)),) if surplus else (),
+    )
+
+
+def missing_token(place: Place) -> Diagnostic | None:
+    """`conv(8 3)`, `conv 8, 3)`, `for i range(3) { … }`: one token puts it right."""
+    for at in range(place.i, max(place.i - 1 - BACK, 0), -1):
+        for terminal in place.by_likelihood(at, LEFT_OUT):
+            if place.works(at, terminal):
+                return _missing(place, at, terminal)
+    return None
+
+
+def _missing(place: Place, at: int, terminal: str) -> Diagnostic:
+    token, text = place.tokens[at], _text(terminal)
+    end = token.type == "$END"
+    before = place.tokens[at - 1]
+    behind = terminal in {"RPAR", "RSQB", "RBRACE", "EQUAL"}
+    where = f"behind `{before.text}`" if behind or end else f"before `{token.text}`"
+    return Diagnostic(
+        "N005",
+        f"missing `{text}` {where}",
+        before.span if behind or end else token.span,
+        edits=(place.in_front(at, terminal),),
+        sure=True,
+    )
+
+
+def wrong_token(place: Place) -> Diagnostic | None:
+    """`if s = 1 then`, `y == x -> relu`, `y: x`: another token puts it right."""
+    for wrong, right in INSTEAD:
+        if place.token.type == wrong and place.works(place.i, right, cut=1):
+            here = {"COMPARE": "=="}.get(right) or _text(right)
+            return Diagnostic(
+                "N006",
+                f"`{place.token.text}` stands where `{here}` is meant",
+                place.token.span,
+                helps=(f"write `{here}`",),
+                edits=(Edit(place.token.span, here),),
+                sure=True,
+            )
+    return None
+
+
+INSTEAD = (
+    ("EQUAL", "COMPARE"),
+    ("COMPARE", "EQUAL"),
+    ("COLON", "EQUAL"),
+    ("EQUAL", "COLON"),
+    ("SEMICOLON", "COMMA"),
+    ("COLON", "THEN"),
+    ("RPAR", "RSQB"),
+    ("RSQB", "RPAR"),
+    ("MINUS", "ARROW"),
+    ("COMPARE", "ARROW"),
+    ("DOT", "ARROW"),
+)
+
+
+def surplus_token(place: Place) -> Diagnostic | None:
+    """`conv(8,, 3)`, `y = x -> relu;`: without the token it is right."""
+    token = place.token
+    if token.type not in TEXTS or not place.works(place.i, cut=1):
+        return None
+    behind = f" behind `{place.before.text}`" if place.before else ""
+    return Diagnostic(
+        "N006",
+        f"unexpected `{token.text}`{behind}",
+        token.span,
+        label=_expected(place),
+        helps=(f"without this `{token.text}` it can be read",),
+        edits=(edit_out((token,)),),
     )
 
 
@@ -241,19 +223,25 @@ def _expected(place: Place) -> str:
 
 
 def _show(terminal: str) -> str:
-    if terminal in CLASSES:
-        return CLASSES[terminal]
-    return f"`{TEXTS.get(terminal, terminal.lower())}`"
+    return CLASSES[terminal] if terminal in CLASSES else f"`{_text(terminal)}`"
+
+
+def _text(terminal: str) -> str:
+    return TEXTS.get(terminal, terminal.lower())
 
 
 MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
+    *FOREIGN,
     keyword_as_name,
     surplus_close,
     unclosed,
-    missing_comma,
     missing_arrow,
+    missing_equals,
     no_value_name,
     ends_early,
+    missing_token,
+    wrong_token,
+    surplus_token,
     outside,
     unexpected,
 )

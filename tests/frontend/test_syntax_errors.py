@@ -45,7 +45,8 @@ error[N003]: a statement gives a value a name, and `=` is missing behind `x`
  --> t.net:1:17
   |
 1 | net A(x: [N]) { x -> relu }
-  |                 ^^^^ `name = …`, or `return …`"""
+  |                 ^^^^ `name = …`, or `return …`
+  = help: it ends the body: is it what the body returns, `return …`?"""
     )
 
 
@@ -69,7 +70,8 @@ error[N002]: this `(` is never closed
   |
 2 |   return x -> conv(8, 3
   |                   ^ `)` is missing
-  = note: `}` stands here before its `)`"""
+  = note: `}` stands here before its `)`
+  = help: put the `)` behind `3` in line 2"""
     )
 
 
@@ -80,7 +82,8 @@ error[N002]: this `{` is never closed
  --> t.net:1:15
   |
 1 | net A(x: [N]) {
-  |               ^ `}` is missing"""
+  |               ^ `}` is missing
+  = help: put the `}` behind `x`"""
     )
 
 

@@ -99,6 +99,12 @@ HYPERS = {
     "num_groups": "groups",
 }
 
+# what stands in front of a layer's name elsewhere: `nn.Conv2d`, `tf.keras.layers.Dense`
+MODULES = {
+    *("nn", "F", "torch", "functional", "tf", "keras", "layers", "jax", "jnp", "lax", "flax"),
+    *("linen", "eqx", "hk", "np", "mx", "self"),
+}
+
 WORDS = {"True": "true", "False": "false", "None": "none"}
 
 

@@ -1,0 +1,129 @@
+"""Brackets without their partner: which one it is, and where the other one was left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from netdsl.errors import Diagnostic, Edit, Span
+from netdsl.parser.place import CLOSES, TEXTS, Place
+from netdsl.parser.tokens import Token
+
+ENDS = {"$END", "NET", "BLOCK", "EXTERN", "FROM", *CLOSES.values()}
+TRIED = 60  # places for the missing bracket
+
+
+def surplus_close(place: Place) -> Diagnostic | None:
+    """`)` without `(`."""
+    token = place.token
+    if token.type not in CLOSES.values() or place.open is not None:
+        return None
+    alone = place.works(place.i, cut=1)
+    return Diagnostic(
+        "N002",
+        f"this `{token.text}` closes nothing",
+        token.span,
+        edits=(Edit(token.span, ""),) if alone else (),
+    )
+
+
+def unclosed(place: Place) -> Diagnostic | None:
+    """The file, an item or another bracket ends what is still open."""
+    open, token = place.open, place.token
+    if open is None or not (token.type in ENDS or place.starts_statement):
+        return None
+    if CLOSES[open.type] == token.type:
+        return None
+    if token.type in CLOSES.values() and CLOSES[open.type] not in place.accepts:
+        return None
+    found = next(_places(place), None)
+    if found is None and token.type not in ENDS:
+        return None
+    opener, at = found or (open, None)
+    close = TEXTS[CLOSES[opener.type]]
+    where = f"`{token.text}` stands here" if token.text else "the file ends"
+    return Diagnostic(
+        "N002",
+        f"this `{opener.text}` is never closed",
+        opener.span,
+        label=f"`{close}` is missing",
+        notes=(f"{where} before its `{close}`",) if token.type != "$END" else (),
+        helps=_help(place, at, close),
+        edits=() if at is None else (_closing(place, at, opener),),
+        sure=at is not None,
+    )
+
+
+def _help(place: Place, at: int | None, close: str) -> tuple[str, ...]:
+    if at is None:
+        return ()
+    before = place.tokens[at - 1]
+    line = f" in line {before.span.line}" if before.span.line != place.token.span.line else ""
+    return (f"put the `{close}` behind `{before.text}`{line}",)
+
+
+def _closing(place: Place, at: int, opener: Token) -> Edit:
+    """The closing bracket in front of token `at`: that of a body has a line of its own."""
+    end = place.tokens[at - 1].span
+    here = Span(end.source, end.end, end.end)
+    if opener.type != "LBRACE":
+        return Edit(here, TEXTS[CLOSES[opener.type]])
+    own_line = place.tokens[at].span.line > end.line and opener.span.line < end.line
+    return Edit(here, "\n}" if own_line else " }")
+
+
+def _places(place: Place) -> Iterator[tuple[Token, int]]:
+    """The brackets that may be the unclosed one, and the token before which a partner makes the
+    text readable; the likeliest first."""
+    openers = _suspects(place)
+    for rule in (_behind_a_number, _behind_an_argument, _ends_a_line, _anywhere):
+        for o in openers:
+            for at in [n for n in range(o + 2, place.i + 1) if rule(place, o, n)][:TRIED]:
+                if place.works(at, CLOSES[place.kinds[o]], goal=place.next_item):
+                    yield place.tokens[o], at
+
+
+def _suspects(place: Place) -> list[int]:
+    """Opening brackets that are not closed in their line: those inside a line, then the last open
+    one, then the rest."""
+    stack: list[int] = []
+    unclosed: list[int] = []
+    start = place.trials.start
+    for n in range(start, place.i):
+        kind = place.kinds[n]
+        if place.first_on_line(n):
+            unclosed += stack
+            stack = []
+        if kind in CLOSES:
+            stack.append(n)
+        elif stack and kind == CLOSES[place.kinds[stack[-1]]]:
+            stack.pop()
+    unclosed += stack
+    inner = [n for n in unclosed if not place.first_on_line(n + 1)]
+    return [*inner, *(n for n in reversed(unclosed) if n not in inner)]
+
+
+def _behind_a_number(place: Place, opener: int, at: int) -> bool:
+    """`conv(64, 3 -> relu`: no chain starts with a number."""
+    kinds = place.kinds
+    return kinds[opener] == "LPAR" and kinds[at] in {"ARROW", "AS"} and kinds[at - 1] == "INT"
+
+
+def _behind_an_argument(place: Place, opener: int, at: int) -> bool:
+    """`conv(w, 1, stride=s -> bn`, `{ Unit(64) as layer1[]`: a stage goes on, or has its label."""
+    kinds = place.kinds
+    if kinds[opener] == "LPAR":
+        return kinds[at] in {"ARROW", "AS"} and kinds[at - 2] in {"EQUAL", "COMMA"}
+    line = place.tokens[opener].span.line
+    return kinds[opener] == "LBRACE" and kinds[at] == "AS" and place.tokens[at].span.line == line
+
+
+def _ends_a_line(place: Place, opener: int, at: int) -> bool:
+    """The line ends; a body ends where the text is no deeper than its start."""
+    if place.kinds[at] != "$END" and not place.first_on_line(at):
+        return False
+    shallow = place.tokens[at].span.column <= place.indent(opener)
+    return place.kinds[opener] != "LBRACE" or shallow or place.kinds[at] == "$END"
+
+
+def _anywhere(place: Place, opener: int, at: int) -> bool:
+    return at == place.i or place.kinds[at] in {"ARROW", "AS", "COMMA", "RBRACE", "SEMICOLON"}
