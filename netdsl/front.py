@@ -78,7 +78,8 @@ def syntax(sources: Sources, found: Diagnostics) -> Program:
     for _, mistakes in trees.values():
         for mistake in mistakes:
             found.add(mistake)
-    return Program(sources.root, {key: tree for key, (tree, _) in trees.items()})
+    files = {key: tree for key, (tree, _) in trees.items()}
+    return Program(sources.root, files, sources.importable)
 
 
 def check(target: str | Path) -> tuple[Diagnostic, ...]:

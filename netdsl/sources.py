@@ -31,6 +31,7 @@ class Sources:
 
     root: str
     files: Mapping[str, Source]
+    importable: tuple[str, ...] = ()  # names of files, where an import asks for none of them
 
 
 def read(target: str | Path) -> tuple[Sources, str | None]:
@@ -65,6 +66,7 @@ def shipped(name: str) -> Source:
 def collect(root: Source, key: str, folder: Path | None) -> Sources:
     """The file and everything that it imports; `folder` is where it stands (None: nowhere)."""
     found = {key: root}
+    importable: tuple[str, ...] = ()
     pending = [key]
     while pending:
         importing = pending.pop()
@@ -80,9 +82,17 @@ def collect(root: Source, key: str, folder: Path | None) -> Sources:
                             found[candidate] = source
                             pending.append(candidate)
                         break
+                else:
+                    importable = _importable(folder)
             except Problem as problem:
                 raise NetError((problem.at(item.module.span),)) from None
-    return Sources(key, found)
+    return Sources(key, found, importable)
+
+
+def _importable(folder: Path | None) -> tuple[str, ...]:
+    """The names of the files beside the first one, and of the shipped models."""
+    beside = () if folder is None else sorted(path.stem for path in folder.glob("*.net"))
+    return (*beside, *(name.removesuffix(".net") for name in models()))
 
 
 @lru_cache(maxsize=64)

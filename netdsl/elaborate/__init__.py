@@ -11,11 +11,11 @@ from typing import Any
 
 import netdsl.ops  # noqa: F401  the op table is the vocabulary
 from netdsl.elaborate import equations, expressions, stages, statements  # noqa: F401  their rules
-from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
 from netdsl.elaborate.facts import Learnt
 from netdsl.elaborate.files import Library
+from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
@@ -37,6 +37,7 @@ class Program:
 
     root: str
     files: Mapping[str, File]
+    importable: tuple[str, ...] = ()  # names of files, where an import asks for none of them
 
 
 def elaborate(
@@ -74,7 +75,7 @@ def _elaborated(
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
     """The nets of the root file, aliases too, in the order of the text."""
     with deep():
-        scope = Library(Run(Builder(), found), program.files).open(program.root)
+        scope = Library(Run(Builder(), found), program.files, program.importable).open(program.root)
     return tuple(_nets(scope, program.files[program.root]).values())
 
 
@@ -129,7 +130,7 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
             elif name in _sizes(definition) and is_whole(value):
                 scope.names[name] = binding
             else:
-                raise unknown_hyper(signature, name)
+                raise unknown(signature, name, None, None)
         missing = [
             h.name for h in definition.hypers if h.default is None and h.name.text not in given
         ]

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from netdsl.elaborate import hypers
+from netdsl.elaborate.remedies.site import without_argument
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
 from netdsl.elaborate.unknown import UNKNOWN
@@ -17,7 +19,6 @@ from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
-from netdsl.spelling import closest, hyper_spelling
 from netdsl.syntax import Argument, Bare, Call, Keyword
 
 
@@ -95,7 +96,7 @@ def bind(
         tensors, positional = _without_pipe(signature, use), list(written.after)
     tensors = _with_named(signature, tensors, written.keywords)
     _check_count(signature, tensors, use.has_pipe)
-    return Arguments(tuple(tensors), _hypers(signature, positional, written, defaults, scope))
+    return Arguments(tuple(tensors), _hypers(signature, positional, use, defaults, scope))
 
 
 def _after_pipe(
@@ -230,23 +231,26 @@ def _check_count(signature: Signature, tensors: list[Any], has_pipe: bool) -> No
 def _hypers(
     signature: Signature,
     positional: list[Binding],
-    written: Written,
+    use: Use,
     defaults: Mapping[str, Binding],
     scope: Scope,
 ) -> dict[str, Binding]:
     names = list(signature.hypers)
     if len(positional) > len(names):
-        _refuse_surplus(signature, positional, names)
+        raise hypers.surplus(signature, positional)
     given = dict(zip(names, positional, strict=False))
     unknown: Binding | None = None
-    for name, binding in written.keywords.items():
+    for name, binding in use.written.keywords.items():
         if name in signature.tensors:
             continue
         if name not in signature.hypers:
-            scope.report(unknown_hyper(signature, name), binding.span)
+            problem = hypers.unknown(signature, name, binding.span, use.node.span)
+            scope.report(problem, binding.span)
             unknown = Binding(UNKNOWN, binding.span)
         elif name in given:
-            raise Problem("N104", f"`{name}` of `{signature.name}` is given twice")
+            message = f"`{name}` of `{signature.name}` is given twice"
+            edits = (without_argument(binding.span),)
+            raise Problem("N104", message, helps=("one of them goes",), edits=edits)
         else:
             given[name] = binding
     given = {**defaults, **given} if defaults else given
@@ -254,43 +258,5 @@ def _hypers(
     if unknown is not None:  # it may be what is missing
         return {**given, **dict.fromkeys(missing, unknown)}
     if missing:
-        raise Problem(
-            "N105",
-            f"`{signature.name}` needs {' and '.join(f'`{n}`' for n in missing)}",
-            notes=(f"the signature is `{signature.text}`",),
-        )
+        raise hypers.missing(signature, missing, use.node.span, scope)
     return given
-
-
-def _refuse_surplus(signature: Signature, positional: list[Binding], names: list[str]) -> None:
-    first = positional[len(names)]
-    if is_tensor(first.value):
-        raise Problem(
-            "N110",
-            f"`{signature.name}` takes {len(signature.tensors)} tensor"
-            f"{'s' * (len(signature.tensors) != 1)}; `{first.span.text}` is one more",
-            notes=(f"the signature is `{signature.text}`",),
-        )
-    raise Problem(
-        "N104",
-        f"`{signature.name}` has {len(names)} hyper-parameter{'s' * (len(names) != 1)}; "
-        f"`{first.span.text}` is one more",
-        notes=(f"the signature is `{signature.text}`",),
-    )
-
-
-def unknown_hyper(signature: Signature, name: str) -> Problem:
-    """N103, with what was probably meant."""
-    known = [*signature.hypers, *signature.tensors[1:]]
-    here = hyper_spelling(name)
-    helps: tuple[str, ...] = ()
-    if here in known:
-        helps = (f"it is called `{here}` here",)
-    elif (close := closest(name, known)) is not None:
-        helps = (f"did you mean `{close}`?",)
-    return Problem(
-        "N103",
-        f"`{signature.name}` has no hyper-parameter `{name}`",
-        notes=(f"the signature is `{signature.text}`",),
-        helps=helps,
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from netdsl.elaborate import outputs
 from netdsl.elaborate.arguments import Arguments
 from netdsl.elaborate.binding import known_type, match
 from netdsl.elaborate.layers import operand
@@ -99,12 +100,7 @@ def run(definition: Definition, scope: Scope) -> Any:
         return Bundle({out.name.text: _named(out, scope) for out in definition.outputs if out.name})
     found = scope.names.get(RETURN)
     if found is None:
-        problem = Problem(
-            "N130",
-            f"`{definition.name.text}` returns nothing",
-            helps=("end the body with `return …`",),
-        )
-        return scope.report(problem, definition.name.span)
+        return scope.report(*outputs.nothing_returned(definition))
     declared = definition.outputs[0] if definition.outputs else None
     return _checked(found, declared, "the output", scope)
 
@@ -116,8 +112,7 @@ def _named(out: Out, scope: Scope) -> Any:
         problem = Problem("N131", "a body with named outputs assigns them and returns nothing")
         return scope.report(problem, scope.names[RETURN].span)
     if found is None:
-        problem = Problem("N131", f"the output `{out.name.text}` is never assigned")
-        return scope.report(problem, out.name.span)
+        return scope.report(*outputs.never_assigned(out.name, scope))
     if found.value is None:
         return None
     return _checked(found, out, f"the output `{out.name.text}`", scope)
@@ -135,6 +130,8 @@ def _checked(found: Binding, declared: Out | None, what: str, scope: Scope) -> A
         if declared is not None:
             match(declared.type, tensor, what, scope)
     except Problem as problem:
+        if declared is not None and is_tensor(value):
+            problem = outputs.misdeclared(problem, declared.type, operand(value, scope), scope)
         return scope.report(problem, found.span)
     return tensor
 
@@ -145,13 +142,16 @@ def bind_hypers(
     """Give each hyper-parameter its value: what is given, else its default."""
     for hyper in definition.hypers:
         binding = given.get(hyper.name.text)
+        origin = hyper.default.span if hyper.default is not None else None
         if hyper.default is None:
             value = UNKNOWN if binding is None else binding.value
         else:
             value = evaluate(hyper.default, scope)
             if binding is not None:
                 value = _alike(hyper, binding, value, caller)
-        scope.define(hyper.name, value)
+        if binding is not None:
+            origin = binding.origin
+        scope.define(hyper.name, value, origin)
 
 
 def _alike(hyper: Hyper, given: Binding, default: Any, caller: Scope) -> Any:

@@ -13,12 +13,12 @@ from netdsl.elaborate.layers import add, build, claim
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import of_definition, of_op
-from netdsl.elaborate.unknown import UNKNOWN
+from netdsl.elaborate.unknown import UNKNOWN, Unknown
 from netdsl.elaborate.values import LAYERS, Block, Foreign, Instance, Library, describe, is_tensor
 from netdsl.elaborate.walk import apply
-from netdsl.errors import Edit, Problem
+from netdsl.errors import Edit, Problem, Span
 from netdsl.op import OPS
-from netdsl.spelling import closest, layer_spelling
+from netdsl.spelling import did_you_mean, layer_spelling
 from netdsl.syntax import Bare, Call, Name, Stage
 
 
@@ -36,7 +36,7 @@ def use(
     """
     problem: Problem | None = None
     try:
-        target = resolve(node.name, scope)
+        target = resolve(node.name, scope, piped is args.NO_PIPE)
     except Problem as refused:
         target, problem = UNKNOWN, refused
     if written is None:
@@ -48,8 +48,11 @@ def use(
     return USE[type(target)](target, Use(node, written, piped), scope, path)
 
 
-def resolve(name: Name, scope: Scope) -> Any:
-    """The layer that a name stands for; raises `Problem` where it stands for something else."""
+def resolve(name: Name, scope: Scope, called: bool = False) -> Any:
+    """The layer that a name stands for; raises `Problem` where it stands for something else.
+
+    `called`: the name is followed by arguments, without a pipe before it.
+    """
     found = scope.find(name.text)
     if found is None:
         op = OPS.get(name.text)
@@ -58,10 +61,15 @@ def resolve(name: Name, scope: Scope) -> Any:
         return Library(op)
     if found.value is UNKNOWN or isinstance(found.value, LAYERS):
         return found.value
-    helps: tuple[str, ...] = ()
-    if is_tensor(found.value):
-        helps = ("a pipe goes into layers; tensors are combined by `a + b` or `concat(a, b)`",)
-    raise Problem("N112", f"`{name.text}` is {describe(found.value)}, not a layer", helps=helps)
+    message = f"`{name.text}` is {describe(found.value)}, not a layer"
+    if not is_tensor(found.value):
+        raise Problem("N112", message)
+    if called and name.span.source.text[name.span.end : name.span.end + 1] == "(":
+        behind = Span(name.span.source, name.span.end, name.span.end)
+        help = f"is an arrow missing, `{name.text} -> (…)`?"
+        raise Problem("N112", message, helps=(help,), edits=(Edit(behind, " -> "),))
+    help = "a pipe goes into layers; tensors are combined by `a + b` or `concat(a, b)`"
+    raise Problem("N112", message, helps=(help,))
 
 
 def unknown_layer(name: Name, scope: Scope) -> Problem:
@@ -69,26 +77,22 @@ def unknown_layer(name: Name, scope: Scope) -> Problem:
     here = layer_spelling(name.text)
     if here is not None and here in OPS:
         edit = Edit(name.span, here)
-        return Problem("N101", f"`{name.text}` is called `{here}` here", edits=(edit,))
+        message = f"`{name.text}` is called `{here}` here"
+        return Problem("N101", message, edits=(edit,), sure=True)
     layers = [op.name for op in OPS.values() if op.layer]
-    close = closest(name.text, [*scope.visible(), *layers])
-    return Problem(
-        "N101",
-        f"there is no layer `{name.text}`",
-        helps=(f"did you mean `{close}`?",) if close else (),
-        edits=(Edit(name.span, close),) if close else (),
-    )
+    known = [*scope.visible((*LAYERS, Unknown)), *layers]
+    return Problem("N101", f"there is no layer `{name.text}`", **did_you_mean(name.span, known))
 
 
 def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> Any:
     signature = of_op(target.op.name)
     given = args.bind(signature, use, scope.default(target.op), scope)
-    op = build(target.op, given.hypers, scope)
+    op = build(target.op, given.hypers, scope, use.node.span)
     path = path or scope.space.stage(target.name)
     if op is UNKNOWN:
         return UNKNOWN
-    texts = tuple(binding.span.text for binding in use.written.before)
-    return add(op, given, texts, path, scope, use.node.span)
+    spans = tuple(binding.span for binding in use.written.before)[: len(given.tensors)]
+    return add(op, given, spans, path, scope, use.node.span)
 
 
 def _use_block(target: Block, use: Use, scope: Scope, path: str | None) -> Any:

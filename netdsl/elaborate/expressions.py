@@ -8,6 +8,7 @@ from typing import Any
 from netdsl.elaborate.arguments import NO_PIPE, read
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.calls import use
+from netdsl.elaborate.entries import no_element, no_entry
 from netdsl.elaborate.layers import infix, operand
 from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
 from netdsl.elaborate.recurrence import (
@@ -34,7 +35,7 @@ from netdsl.elaborate.walk import evaluate, expression
 from netdsl.errors import Edit, Problem
 from netdsl.initial import NAMED
 from netdsl.op import OPS
-from netdsl.spelling import WORDS, closest, layer_spelling
+from netdsl.spelling import WORDS, did_you_mean, layer_spelling
 from netdsl.syntax import (
     Binary,
     Call,
@@ -95,16 +96,14 @@ def _words() -> frozenset[str]:
 def _unknown(node: Name, scope: Scope) -> Problem:
     """N101, with what was probably meant."""
     here = WORDS.get(node.text) or layer_spelling(node.text)
-    if here is not None:
+    if here is not None and (here in OPS or here in WORDS.values()):
         edit = Edit(node.span, here)
-        return Problem("N101", f"`{node.text}` is called `{here}` here", edits=(edit,))
-    close = closest(node.text, scope.visible())
-    return Problem(
-        "N101",
-        f"nothing here is called `{node.text}`",
-        helps=(f"did you mean `{close}`?",) if close else (),
-        edits=(Edit(node.span, close),) if close else (),
-    )
+        message = f"`{node.text}` is called `{here}` here"
+        return Problem("N101", message, edits=(edit,), sure=True)
+    layers = [op.name for op in OPS.values() if op.layer]
+    known = [*scope.visible(), *layers, *_words()]
+    message = f"nothing here is called `{node.text}`"
+    return Problem("N101", message, **did_you_mean(node.span, known))
 
 
 @expression(Sequence)
@@ -143,13 +142,11 @@ def _index(node: Index, scope: Scope) -> Any:
     if isinstance(base, dict):
         if isinstance(index, (int, str)) and index in base:
             return base[index]
-        entries = ", ".join(show(key) for key in base)
-        raise Problem("N141", f"the table has no entry {show(index)}", notes=(f"it has {entries}",))
+        raise no_entry(base, index, node, scope)
     if isinstance(base, (tuple, range)):
         if is_whole(index) and -len(base) <= index < len(base):
             return base[index]
-        last = f"its elements are 0 to {len(base) - 1}" if base else "it is empty"
-        raise Problem("N142", f"the list has no element {show(index)}", notes=(last,))
+        raise no_element(base, index, node)
     if not is_tensor(base):
         raise Problem("N142", f"{describe(base)} has no elements")
     tensor = operand(base, scope)
@@ -175,12 +172,11 @@ def _field(node: Field, scope: Scope) -> Any:
     if not isinstance(base, Bundle):
         raise Problem("N115", f"{describe(base)} has no outputs by name, so no `{name}`")
     if name not in base.results:
-        close = closest(name, base.results)
         raise Problem(
             "N115",
             f"there is no output `{name}`",
             notes=(f"there are {', '.join(base.results)}",),
-            helps=(f"did you mean `{close}`?",) if close else (),
+            **did_you_mean(node.name.span, base.results),
         )
     return base.results[name]
 
@@ -201,7 +197,7 @@ def _unary(node: Unary, scope: Scope) -> Any:
     if node.operator == "not":
         return not truth(value, "the operand of `not`")
     if is_tensor(value):
-        return infix("neg", value, (), (node.operand.span.text,), scope, node.span)
+        return infix("neg", value, (), (node.operand.span,), scope, node.span)
     return negate(value)
 
 
@@ -217,11 +213,9 @@ def _binary(node: Binary, scope: Scope) -> Any:
         return move(node.operator, left, right)
     if not is_tensor(left) and not is_tensor(right):
         return _of_numbers(node, left, right)
-    for side, value in ((node.left, left), (node.right, right)):
+    for side, value, other in ((node.left, left, node.right), (node.right, right, node.left)):
         if isinstance(value, LAYERS):
-            help = f"apply it: `x -> {value}`"
-            problem = Problem("N111", f"`{value}` is a layer, not a tensor", helps=(help,))
-            return scope.report(problem, side.span)
+            return scope.report(_not_applied(value, node, other), side.span)
     if node.operator in COMPARISONS:
         compare_tensors = "the lengths of sizes and numbers are compared, never tensors"
         raise Problem(
@@ -229,8 +223,19 @@ def _binary(node: Binary, scope: Scope) -> Any:
         )
     if node.operator not in OPERATORS:
         raise Problem("N143", f"`{node.operator}` is of two numbers, not of tensors")
-    texts = (node.left.span.text, node.right.span.text)
-    return infix(OPERATORS[node.operator], left, (right,), texts, scope, node.span)
+    spans = (node.left.span, node.right.span)
+    return infix(OPERATORS[node.operator], left, (right,), spans, scope, node.span)
+
+
+def _not_applied(layer: Any, node: Binary, other: Expression) -> Problem:
+    """`relu + f`: the layer, applied to what stands beside it."""
+    text = f"{other.span.text} -> {layer}"
+    return Problem(
+        "N111",
+        f"`{layer}` is a layer, not a tensor",
+        helps=(f"apply it: `{text}`",),
+        edits=(Edit(node.span, f"({text})"),),
+    )
 
 
 def _of_numbers(node: Binary, left: Any, right: Any) -> Any:

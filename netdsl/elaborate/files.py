@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from posixpath import dirname
 
-from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.calls import resolve
+from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.scope import Binding, Run, Scope
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Foreign
 from netdsl.elaborate.walk import evaluate, execute
 from netdsl.errors import Problem
-from netdsl.spelling import closest
+from netdsl.spelling import did_you_mean
 from netdsl.syntax import Alias, Default, Definition, Extern, File, Import, Keyword, Let
 
 EDITION = 1
@@ -27,6 +27,7 @@ class Library:
 
     run: Run
     files: Mapping[str, File]
+    importable: tuple[str, ...] = ()
     scopes: dict[str, Scope] = field(default_factory=dict)
     opening: list[str] = field(default_factory=list)
 
@@ -60,7 +61,7 @@ class Library:
         found = next((k for k in keys(item.module.text, key) if k in self.files), None)
         exported: dict[str, Binding] = {}
         if found is None:
-            scope.report(missing_file(item, self.files), item.module.span)
+            scope.report(missing_file(item, self.importable), item.module.span)
         elif found in self.opening:
             around = " → ".join([*self.opening[self.opening.index(found) :], found])
             scope.report(Problem("N151", f"files import each other: {around}"), item.module.span)
@@ -69,9 +70,8 @@ class Library:
         for name in item.names:
             binding = exported.get(name.text)
             if binding is None and exported:
-                close = closest(name.text, exported)
-                helps = (f"did you mean `{close}`?",) if close else ()
-                problem = Problem("N152", f"`{item.module.text}` has no `{name.text}`", helps=helps)
+                message = f"`{item.module.text}` has no `{name.text}`"
+                problem = Problem("N152", message, **did_you_mean(name.span, exported))
                 scope.report(problem, name.span)
             scope.define(name, UNKNOWN if binding is None else binding.value)
 
@@ -85,15 +85,10 @@ def keys(module: str, importing: str) -> tuple[str, ...]:
     return (f"{folder}/{path}" if folder else path, SHIPPED + path)
 
 
-def missing_file(item: Import, files: Mapping[str, File]) -> Problem:
+def missing_file(item: Import, known: tuple[str, ...]) -> Problem:
     """N150."""
-    known = [key.removeprefix(SHIPPED).removesuffix(".net").replace("/", ".") for key in files]
-    close = closest(item.module.text, known)
-    return Problem(
-        "N150",
-        f"there is no file `{item.module.text}.net` in this folder, nor a model of that name",
-        helps=(f"did you mean `{close}`?",) if close else (),
-    )
+    message = f"there is no file `{item.module.text}.net` in this folder, nor a model of that name"
+    return Problem("N150", message, **did_you_mean(item.module.span, known))
 
 
 def _alias(item: Alias, scope: Scope) -> None:
@@ -114,8 +109,10 @@ def _alias(item: Alias, scope: Scope) -> None:
             problem = Problem("N104", "an alias gives hyper-parameters by name: `name=value`")
             scope.report(problem, argument.span)
         elif argument.name.text not in signature.hypers:
-            scope.report(unknown_hyper(signature, argument.name.text), argument.span)
+            scope.report(
+                unknown(signature, argument.name.text, argument.span, item.call.span), argument.span
+            )
         else:
             value = evaluate(argument.value, scope)
-            preset[argument.name.text] = Binding(value, argument.span)
+            preset[argument.name.text] = Binding(value, argument.span, argument.value.span)
     scope.define(item.name, Block(item.name.text, target.definition, target.scope, preset))

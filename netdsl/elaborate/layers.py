@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
-from netdsl.elaborate.remedies import explain
+from netdsl.elaborate.remedies import Site, explain
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
@@ -14,8 +14,9 @@ from netdsl.errors import Problem, Span
 from netdsl.op import OPS, Op, Value
 
 
-def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope) -> Any:
-    """The op with these hyper-parameters; one that it refuses is reported where it stands."""
+def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope, span: Span) -> Any:
+    """The op with these hyper-parameters, used at `span`; one that it refuses is reported where it
+    stands."""
     given = {name: _plain(binding.value) for name, binding in hypers.items()}
     if any(value is UNKNOWN for value in given.values()):
         return UNKNOWN
@@ -25,7 +26,8 @@ def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope) -> Any:
         try:
             found = op.of(**given)
         except Problem as problem:
-            return scope.report(problem, _culprit(op, hypers, problem))
+            place = _culprit(op, hypers, problem)
+            return scope.report(explain(problem, Site(op, (), (), span, scope, hypers)), place)
         scope.run.ops[key] = found
     return found
 
@@ -51,9 +53,9 @@ def _culprit(op: type[Op], hypers: Mapping[str, Binding], problem: Problem) -> S
 
 
 def add(
-    op: Op, arguments: Arguments, texts: tuple[str, ...], path: str, scope: Scope, span: Span
+    op: Op, arguments: Arguments, spans: tuple[Span, ...], path: str, scope: Scope, span: Span
 ) -> Any:
-    """The results of the op under a path; `texts` say what the operands are, for the message."""
+    """The results of the op under a path; `spans` say where the operands are, for the message."""
     scope.run.turn(scope, span)
     claim(path, span, scope)
     if scope.run.recurring and op.modal and not op.random:
@@ -65,12 +67,13 @@ def add(
     builder = scope.run.builder
     if any(value is UNKNOWN for value in arguments.tensors):
         return UNKNOWN
-    operands = [operand(value, scope) for value in arguments.tensors]
+    operands = tuple([operand(value, scope) for value in arguments.tensors])
     try:
         with builder.at(path, span):
             results = builder.layer(op, *operands)
     except Problem as problem:
-        raise explain(problem, operands, texts) from None
+        site = Site(op, operands, spans, span, scope, arguments.hypers)
+        raise explain(problem, site) from None
     if len(results) == 1:
         return results[0]
     names = [op.results[i] if i < len(op.results) else f"y{i}" for i in range(len(results))]
@@ -105,11 +108,12 @@ def claim(path: str, span: Span, scope: Scope) -> None:
 
 
 def infix(
-    name: str, left: Any, right: tuple[Any, ...], texts: tuple[str, ...], scope: Scope, span: Span
+    name: str, left: Any, right: tuple[Any, ...], spans: tuple[Span, ...], scope: Scope, span: Span
 ) -> Any:
     """The node of an operator between tensors, `a + b`."""
     op = OPS.get(name)
     if op is None:
         raise Problem("N101", f"this version has no operator `{name}` for tensors")
     path = scope.space.operator(name)
-    return add(build(op, {}, scope), Arguments((left, *right), {}), texts, path, scope, span)
+    made = build(op, {}, scope, span)
+    return add(made, Arguments((left, *right), {}), spans, path, scope, span)

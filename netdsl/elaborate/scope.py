@@ -63,10 +63,11 @@ class Run:
 
 @dataclass(frozen=True)
 class Binding:
-    """A name's value, and where it was given."""
+    """A name's value, where it was given, and where the value is written (`origin`), if known."""
 
     value: Any
     span: Span
+    origin: Span | None = None
 
 
 @dataclass
@@ -91,7 +92,7 @@ class Scope:
             scope = scope.parent
         return None
 
-    def define(self, name: Name, value: Any) -> None:
+    def define(self, name: Name, value: Any, origin: Span | None = None) -> None:
         """Give a name its value; N120 where it has one in this scope already."""
         before = self.names.get(name.text)
         if before is not None:
@@ -102,7 +103,7 @@ class Scope:
                 helps=("a name keeps its value: take another one",),
             )
             self.report(problem, name.span)
-        self.names[name.text] = Binding(value, name.span)
+        self.names[name.text] = Binding(value, name.span, origin)
 
     def default(self, layer: object) -> Mapping[str, Binding]:
         """The `default` arguments in force for a layer; inner ones come first."""
@@ -127,11 +128,11 @@ class Scope:
         """The same names, where instances get other paths."""
         return Scope(self.run, self, space, self.stack)
 
-    def visible(self) -> list[str]:
-        """Every name that can be used here."""
+    def visible(self, kinds: tuple[type, ...] = (object,)) -> list[str]:
+        """Every name that can be used here and stands for something of these kinds."""
         scope: Scope | None = self
         found: list[str] = []
         while scope is not None:
-            found += scope.names
+            found += [n for n, b in scope.names.items() if isinstance(b.value, kinds)]
             scope = scope.parent
         return found

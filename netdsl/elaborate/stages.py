@@ -14,7 +14,7 @@ from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, describe, is_number, is_tensor, is_whole, show
 from netdsl.elaborate.walk import apply, evaluate, expression, stage
-from netdsl.errors import Problem, Span
+from netdsl.errors import Edit, Problem, Span
 from netdsl.parser import parse_expression
 from netdsl.syntax import (
     Bare,
@@ -36,14 +36,24 @@ from netdsl.syntax import (
 def _chain(node: Chain, scope: Scope) -> Any:
     value = evaluate(node.head, scope)
     if isinstance(value, LAYERS):
-        help = "a chain starts with a tensor: `x -> …`; layers in a row are `(a -> b)`"
-        value = scope.report(
-            Problem("N111", f"`{value}` is a layer, not a tensor", helps=(help,)), node.head.span
-        )
+        value = scope.report(_starts_with_a_layer(node, value, scope), node.head.span)
     elif value is not UNKNOWN and not is_tensor(value):
         problem = Problem("N113", f"a pipe carries a tensor, not {describe(value)}")
         value = scope.report(problem, node.head.span)
     return apply(node.stages, value, scope)
+
+
+def _starts_with_a_layer(node: Chain, layer: Any, scope: Scope) -> Problem:
+    """`relu -> x`, or layers in a row without a tensor."""
+    message = f"`{layer}` is a layer, not a tensor"
+    first = node.stages[0]
+    found = scope.find(first.name.text) if isinstance(first, Bare) else None
+    if found is not None and is_tensor(found.value):
+        swapped = (Edit(node.head.span, first.span.text), Edit(first.span, node.head.span.text))
+        help = f"the tensor comes first: `{first.span.text} -> {node.head.span.text}`"
+        return Problem("N111", message, helps=(help,), edits=swapped, sure=True)
+    help = "a chain starts with a tensor: `x -> …`; layers in a row are `(a -> b)`"
+    return Problem("N111", message, helps=(help,))
 
 
 @stage(Call, Bare)
@@ -125,12 +135,12 @@ def _elements(node: Expression, scope: Scope) -> Any:
     value = evaluate(node, scope)
     if value is UNKNOWN or isinstance(value, (tuple, range)):
         return value
-    help = f"`range({show(value)})` counts from 0 to {value - 1}" if is_whole(value) else ""
-    problem = Problem(
-        "N143",
-        f"a loop runs over a list, not over {describe(value)}",
-        helps=(help,) if help else (),
-    )
+    message = f"a loop runs over a list, not over {describe(value)}"
+    problem = Problem("N143", message)
+    if is_whole(value):
+        help = f"`range({show(value)})` counts from 0 to {value - 1}"
+        edits = (Edit(node.span, f"range({node.span.text})"),)
+        problem = Problem("N143", message, helps=(help,), edits=edits, sure=True)
     return scope.report(problem, node.span)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netdsl.elaborate.arguments import unknown_hyper
 from netdsl.elaborate.binding import known_type
 from netdsl.elaborate.blocks import RETURN
 from netdsl.elaborate.calls import resolve
 from netdsl.elaborate.facts import learn
+from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.layers import claim
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
@@ -166,7 +166,8 @@ def _default(node: Default, scope: Scope) -> None:
             problem = Problem("N104", "`default` gives hyper-parameters by name: `name=value`")
             scope.report(problem, argument.span)
         elif argument.name.text not in signature.hypers:
-            scope.report(unknown_hyper(signature, argument.name.text), argument.span)
+            problem = unknown(signature, argument.name.text, argument.span, node.call.span)
+            scope.report(problem, argument.span)
         else:
             given[argument.name.text] = Binding(evaluate(argument.value, scope), argument.span)
     scope.defaults[key] = {**scope.defaults.get(key, {}), **given}

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 
 from netdsl.edits import apply
 from netdsl.errors import Diagnostic, Source
-from netdsl.front import check_sources
+from netdsl.front import build, check_sources, nets_of
 from netdsl.ir import Graph
-from netdsl.front import build, nets_of
 from netdsl.sources import Sources, collect, models, shipped
 
 Change = tuple[int, int, str]  # replace [start, end) by a text
@@ -63,6 +62,33 @@ def repairs(mutant: Mutant, diagnostics: tuple[Diagnostic, ...]) -> Iterator[str
     every = [edit for d in diagnostics for edit in d.edits]
     if every:
         yield apply(every[0].span.source, every)
+
+
+def wronged(mutant: Mutant) -> set[int]:
+    """The lines of the statement that the change is in, and of those that it makes wrong: they use
+    a name that it gives, or take or make what a changed signature says."""
+    own = statement_lines(mutant.text, mutant.line)
+    found = set(own)
+    lines = mutant.text.split("\n")
+    header = re.match(r"(net|block)\b", lines[own.start - 1])
+    given = set(_given(mutant, lines[mutant.line - 1]))
+    end = next((n for n in range(own.stop, len(lines) + 1) if lines[n - 1] == "}"), len(lines))
+    for n in range(1, len(lines) + 1):
+        names = set(re.findall(r"[A-Za-z_]\w*", lines[n - 1]))
+        makes = re.match(r"\s*return\b", lines[n - 1]) and header and own.start <= n <= end
+        if names & given or makes:
+            found.update(statement_lines(mutant.text, n))
+    return found
+
+
+def _given(mutant: Mutant, line: str) -> Iterator[str]:
+    """The names that the changed stretch gives: what is left of the `=` or `:` before it, in the
+    changed text and in the original one."""
+    start = mutant.text.rfind("\n", 0, mutant.at) + 1
+    before = mutant.original[start : mutant.at + 12]
+    yield from re.findall(r"([A-Za-z_]\w*)(?= *[=:](?!=))", before)
+    yield from re.findall(r"([A-Za-z_]\w*)(?= *[=:](?!=))", line[: mutant.at - start + 12])
+    yield from re.findall(r"^(?:net|block) ([A-Za-z_]\w*)", mutant.original[start : start + 60])
 
 
 def statement_lines(text: str, line: int) -> range:
@@ -168,10 +194,10 @@ def foreign_operator(text: str, rng: random.Random) -> Iterator[Change]:
 
 
 def in_channels(text: str, rng: random.Random) -> Iterator[Change]:
-    for m in _matches(r"\bconv\((\d+), ", text):
-        yield m.start(1), m.start(1), "64, "
-    for m in _matches(r"\blinear\((\d+)\)", text):
-        yield m.start(1), m.start(1), "256, "
+    before = "3"
+    for m in _matches(r"\b(conv|linear)\((\d+)(?=, |\))", text):
+        yield m.start(2), m.start(2), f"{before}, "
+        before = m[2]
 
 
 def dropped_argument(text: str, rng: random.Random) -> Iterator[Change]:

@@ -26,7 +26,7 @@ error[N206]: cannot combine [N, 256, 56, 56] and [N, 64, 56, 56]
   |          ^^^^^ axis 1: 256 and 64
   = note: left  `f` is [N, 256, 56, 56]
   = note: right `x` is [N, 64, 56, 56]
-  = help: project the skip with a 1x1 convolution: `x -> conv(c, 1)`
+  = help: project the skip with a 1x1 convolution: `x -> conv(4*w, 1)`
   in Bottleneck, instantiated at t.net:6:15"""
     )
 

@@ -100,7 +100,8 @@ error[N202]: the output is [N, classes], but this is [N, 9]
  ::: t.net:1:35
   |
 1 | net A(x: [N, 8]; classes = 10) -> [N, classes] {
-  |                                   ^^^^^^^^^^^^ declared here"""
+  |                                   ^^^^^^^^^^^^ declared here
+  = help: is `linear(classes)` meant?"""
     )
 
 

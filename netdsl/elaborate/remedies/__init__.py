@@ -1,0 +1,74 @@
+"""Fixes for layers that do not fit, found by looking at the operands: a help, and its edits.
+
+`REMEDIES` has, for each code, what may be proposed, the likeliest first; the first that sees its
+case speaks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from netdsl.elaborate.remedies.calls import keep_middle, other_rank, say_axis, smaller_groups
+from netdsl.elaborate.remedies.images import (
+    channels_first,
+    channels_number,
+    pool_features,
+    smaller_window,
+)
+from netdsl.elaborate.remedies.operands import (
+    exact_division,
+    join_elsewhere,
+    multiply_transposed,
+    over_channels,
+    project,
+    transpose,
+)
+from netdsl.elaborate.remedies.site import Remedy, Site
+from netdsl.errors import Problem
+
+__all__ = ["REMEDIES", "Remedy", "Site", "explain"]
+
+REMEDIES: dict[str, tuple[Callable[[Site], Remedy | None], ...]] = {
+    "N201": (other_rank, say_axis),
+    "N206": (multiply_transposed, exact_division, over_channels, transpose, project),
+    "N207": (channels_first, smaller_window),
+    "N208": (keep_middle,),
+    "N210": (channels_first, pool_features, channels_number),
+    "N211": (smaller_groups,),
+    "N212": (exact_division, join_elsewhere),
+}
+
+
+def explain(problem: Problem, site: Site) -> Problem:
+    """The problem with what the operands are, where there are several, and with a fix."""
+    known = problem.diagnostic
+    proposals = (remedy(site) for remedy in REMEDIES.get(known.code, ()))
+    found = next((remedy for remedy in proposals if remedy is not None), None)
+    explained = Problem(known.code, known.message)
+    explained.diagnostic = replace(known, notes=(*_operand_notes(site), *known.notes))
+    if found is not None:
+        explained.diagnostic = replace(
+            explained.diagnostic,
+            helps=(found.help, *(() if found.edits else known.helps)),
+            edits=found.edits,
+            sure=found.sure,
+        )
+    return explained
+
+
+def _operand_notes(site: Site) -> tuple[str, ...]:
+    """What every operand is, where there are several."""
+    types, texts = site.types, tuple(f"`{span.text}`" for span in site.spans)
+    if len(types) < 2:
+        return ()
+    if len(types) != len(texts):  # the pipe brings the first
+        texts = ("the input", *texts)
+    if len(types) != len(texts):
+        return ()
+    heads = list(texts)
+    if len(types) == 2:
+        sides = zip(("left ", "right "), texts, strict=True)
+        heads = [f"{side:<6}{text}" for side, text in sides]
+    width = max(map(len, heads))
+    return tuple(f"{head:<{width}} is {type}" for head, type in zip(heads, types, strict=True))

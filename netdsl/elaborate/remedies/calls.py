@@ -1,0 +1,83 @@
+"""Arguments of a layer that its shapes forbid: even windows, groups, axes, another rank."""
+
+from __future__ import annotations
+
+from netdsl.elaborate.remedies.site import Remedy, Site, with_value, without_argument
+from netdsl.elaborate.values import is_whole
+from netdsl.errors import Edit, Span
+from netdsl.op import OPS
+
+SUFFIXES = {3: "1d", 4: "", 5: "3d"}  # rank -> how the layer of that rank ends
+LARGE = 8  # a window that is more likely a number of channels
+
+
+def keep_middle(site: Site) -> Remedy | None:
+    """An even window; or PyTorch's `Conv2d(in, out, k)`, whose `out` was taken for the window."""
+    k, stride = site.own("k"), site.own("stride")
+    if k is None:
+        return None
+    positional = "=" not in k.span.text
+    if positional and stride is not None and is_whole(k.value) and k.value >= LARGE:
+        first = site.own("c")
+        if first is not None and "=" not in stride.span.text:
+            call = site.call.text
+            rest = call[k.span.start - site.call.start :]
+            text = f"{call[: first.span.start - site.call.start]}{rest}"
+            help = (
+                f"the channels of the input are known, only those of the output are said: `{text}`"
+            )
+            return Remedy(help, (without_argument(first.span),))
+    return Remedy(
+        "write `pad=0`, or both sides of every axis: `pad=(top, bottom, left, right)`",
+        (site.with_argument("pad=0"),),
+    )
+
+
+def smaller_groups(site: Site) -> Remedy | None:
+    """`groups` that divide no channels: the nearest number that does."""
+    given, c = site.own("groups"), site.own("c")
+    if given is None or c is None or not is_whole(c.value) or not is_whole(given.value):
+        return None
+    counts = [c.value]
+    if site.operands:
+        channels = site.types[0].shape[1]
+        if not isinstance(channels, int):
+            return None
+        counts.append(channels)
+    good = [n for n in range(1, min(counts) + 1) if all(count % n == 0 for count in counts)]
+    nearest = min(good, key=lambda n: abs(n - given.value))
+    of = " and ".join(map(str, counts))
+    return Remedy(
+        f"`groups` divides the channels: {nearest} divides {of}",
+        (with_value("groups", given, str(nearest)),),
+    )
+
+
+def other_rank(site: Site) -> Remedy | None:
+    """A layer of images on signals or volumes: the one that takes them."""
+    if not site.operands:
+        return None
+    family = site.op.name.removesuffix("1d").removesuffix("3d")
+    suffix = SUFFIXES.get(site.types[0].rank)
+    name = f"{family}{suffix}"
+    if suffix is None or name == site.op.name or name not in OPS:
+        return None
+    if not site.call.text.startswith(site.op.name):
+        return None
+    start = site.call.start
+    span = Span(site.call.source, start, start + len(site.op.name))
+    return Remedy(f"for {site.types[0]} it is `{name}`", (Edit(span, name),))
+
+
+def say_axis(site: Site) -> Remedy | None:
+    """A layer that must say its axis."""
+    if "axis" not in site.op.schema() or site.own("axis") is not None or not site.operands:
+        return None
+    if site.types[0].rank in (2, 4):
+        return None
+    text = "axis=-1"
+    whole_call = len(site.spans) == len(site.operands) and ";" not in site.call.text
+    edit = site.with_argument(text)
+    if whole_call:
+        edit = Edit(edit.span, f"; {text}")
+    return Remedy(f"write `{text}` for the last axis", (edit,))
