@@ -43,10 +43,11 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
     i: int | None = 0
     mistakes = 0
     while i is not None and i < len(tokens) and mistakes < LIMIT:
-        if tokens[i].type in ITEMS:
-            trials.restart(i, parser.parser_state.state_stack)
+        before = list(parser.parser_state.state_stack) if tokens[i].type in ITEMS else None
         try:
             tree = parser.feed_token(tokens[i])  # type: ignore[arg-type]
+            if before is not None:
+                trials.restart(i, before)
             i += 1
             continue
         except UnexpectedToken:

@@ -9,6 +9,8 @@ from netdsl.parser.place import CLOSES, TEXTS, Place
 from netdsl.parser.tokens import Token
 
 ENDS = {"$END", "NET", "BLOCK", "EXTERN", "FROM", *CLOSES.values()}
+OPENS = {close: open for open, close in CLOSES.items()}
+BACK = 12  # tokens before a closing bracket where its partner may have been left out
 TRIED = 60  # places for the missing bracket
 
 
@@ -24,6 +26,41 @@ def surplus_close(place: Place) -> Diagnostic | None:
         token.span,
         edits=(Edit(token.span, ""),) if alone else (),
     )
+
+
+def unopened(place: Place) -> Diagnostic | None:
+    """`conv 64, 3)`, `[(1, 64), 1, 128)]`: the partner of a closing bracket was left out."""
+    token = place.token
+    if token.type not in OPENS or place.open is None or CLOSES[place.open.type] == token.type:
+        return None
+    opening = OPENS[token.type]
+    places = range(place.i, max(place.i - BACK, place.trials.start, 1), -1)
+    likely = [at for at in places if _opens_like_its_sibling(place, at)]
+    calls = [at for at in places if opening != "LBRACE" and place.kinds[at - 1] == "NAME"]
+    for at in (*likely, *calls, *places):
+        if place.works(at, opening, goal=place.next_item):
+            edit = place.in_front(at, opening)
+            text = TEXTS[opening]
+            return Diagnostic(
+                "N002",
+                f"this `{token.text}` has no `{text}`",
+                token.span,
+                helps=(f"put the `{text}` before `{place.tokens[at].text}`",),
+                edits=(edit,),
+                sure=at in likely or at in calls,
+            )
+    return None
+
+
+def _opens_like_its_sibling(place: Place, at: int) -> bool:
+    """Whether a tuple that starts here would be as long as the one before it."""
+    kinds = place.kinds
+    if place.token.type != "RPAR" or kinds[at - 2 : at] != ["RPAR", "COMMA"]:
+        return False
+    start = at - 2
+    while start > 0 and kinds[start] != "LPAR":
+        start -= 1
+    return kinds[start:at].count("COMMA") - 1 == kinds[at : place.i].count("COMMA")
 
 
 def unclosed(place: Place) -> Diagnostic | None:
@@ -75,7 +112,7 @@ def _places(place: Place) -> Iterator[tuple[Token, int]]:
     """The brackets that may be the unclosed one, and the token before which a partner makes the
     text readable; the likeliest first."""
     openers = _suspects(place)
-    for rule in (_behind_a_number, _behind_an_argument, _ends_a_line, _anywhere):
+    for rule in (_like_its_sibling, _behind_a_number, _behind_an_argument, _ends_a_line, _anywhere):
         for o in openers:
             for at in [n for n in range(o + 2, place.i + 1) if rule(place, o, n)][:TRIED]:
                 if place.works(at, CLOSES[place.kinds[o]], goal=place.next_item):
@@ -100,6 +137,18 @@ def _suspects(place: Place) -> list[int]:
     unclosed += stack
     inner = [n for n in unclosed if not place.first_on_line(n + 1)]
     return [*inner, *(n for n in reversed(unclosed) if n not in inner)]
+
+
+def _like_its_sibling(place: Place, opener: int, at: int) -> bool:
+    """`[(2, 64, (2, 128), …]`: a tuple is as long as the one behind it."""
+    kinds = place.kinds
+    if kinds[opener] != "LPAR" or kinds[at : at + 2] != ["COMMA", "LPAR"]:
+        return False
+    end = at + 2
+    while end < len(kinds) - 1 and kinds[end] not in {"LPAR", "RPAR"}:
+        end += 1
+    length = kinds[at + 2 : end].count("COMMA")
+    return kinds[end] == "RPAR" and kinds[opener:at].count("COMMA") == length
 
 
 def _behind_a_number(place: Place, opener: int, at: int) -> bool:

@@ -176,7 +176,10 @@ def comment(place: Place) -> Diagnostic | None:
 def part_of_a_tensor(place: Place) -> Diagnostic | None:
     """`x[1:]`, `x[:, 0]`."""
     open = place.open
-    if place.token.type != "COLON" or open is None or open.type != "LSQB" or not place.on_one_line:
+    if place.token.type != "COLON" or open is None or open.type != "LSQB":
+        return None
+    at = place.tokens.index(open)
+    if place.kinds[at - 1] not in {"NAME", "RPAR", "RSQB"}:
         return None
     return Diagnostic(
         "N006",

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.errors import Diagnostic, Edit, Span
-from netdsl.parser.brackets import surplus_close, unclosed
+from netdsl.kinds import REQUIRED
+from netdsl.op import OPS
+from netdsl.parser.brackets import surplus_close, unclosed, unopened
 from netdsl.parser.foreign import FOREIGN
 from netdsl.parser.place import CLASSES, EXPRESSION_STARTS, KEYWORDS, TEXTS, Place, edit_out
 from netdsl.parser.tokens import Token
@@ -18,7 +20,7 @@ from netdsl.parser.trial import Trials
 # What is often left out, in the order in which it is tried.
 LEFT_OUT = (
     *("COMMA", "ARROW", "EQUAL", "LPAR", "RPAR", "LBRACE", "RBRACE", "LSQB", "RSQB", "COLON"),
-    *("SEMICOLON", "IN", "THEN", "ELSE", "AS", "DOTDOT"),
+    *("SEMICOLON", "IN", "THEN", "ELSE", "AS", "DOTDOT", "FOR", "LET"),
 )
 SHOWN = 6  # expected tokens that a message lists
 BACK = 3  # tokens before the mistake where it may have been left out
@@ -73,17 +75,26 @@ def missing_equals(place: Place) -> Diagnostic | None:
         return None
     if not place.on_one_line or token.type not in EXPRESSION_STARTS:
         return None
-    if not place.works(place.i, "EQUAL"):
+    in_call = place.open is not None and place.open.type == "LPAR"
+    if (in_call and not _is_option(place)) or not place.works(place.i, "EQUAL"):
         return None
     return Diagnostic(
         "N003",
         f"`=` is missing behind `{name.text}`",
         name.span,
-        label="a statement gives a value a name",
+        label="" if in_call else "a statement gives a value a name",
         helps=(f"write `{name.text} = {token.text}…`",),
         edits=(place.in_front(place.i, "EQUAL"),),
         sure=True,
     )
+
+
+def _is_option(place: Place) -> bool:
+    """Whether the name before is that of a hyper-parameter which the called layer need not have."""
+    assert place.open is not None and place.before is not None
+    op = OPS.get(place.tokens[place.tokens.index(place.open) - 1].text)
+    field = op.schema().get(place.before.text) if op is not None else None
+    return field is not None and field.default is not REQUIRED
 
 
 def no_value_name(place: Place) -> Diagnostic | None:
@@ -109,6 +120,8 @@ def ends_early(place: Place) -> Diagnostic | None:
     starts = {"$END", "RBRACE", "RETURN", "LET", "NET", "BLOCK", "PARAM", "LAYER", "REQUIRE"}
     if before is None or token.type not in starts or place.closes_something:
         return None
+    if token.type != "$END" and place.works(place.i, "LBRACE"):
+        return None
     surplus = before.type in {"ARROW", "COMMA"} and place.works(place.i - 1, cut=1)
     return Diagnostic(
         "N003",
@@ -123,7 +136,7 @@ def ends_early(place: Place) -> Diagnostic | None:
 def missing_token(place: Place) -> Diagnostic | None:
     """`conv(8 3)`, `conv 8, 3)`, `for i range(3) { … }`: one token puts it right."""
     for at in range(place.i, max(place.i - 1 - BACK, 0), -1):
-        for terminal in place.by_likelihood(at, LEFT_OUT):
+        for terminal in LEFT_OUT:
             if place.works(at, terminal):
                 return _missing(place, at, terminal)
     return None
@@ -142,6 +155,31 @@ def _missing(place: Place, at: int, terminal: str) -> Diagnostic:
         edits=(place.in_front(at, terminal),),
         sure=True,
     )
+
+
+def run_together(place: Place) -> Diagnostic | None:
+    """`max_pool3, stride=2)`, `n0]`: a bracket was left out between two words."""
+    known = {t.text for t in place.tokens if t.type == "NAME"} | set(OPS)
+    for at in range(place.i, max(place.i - 1 - 2 * BACK, 0), -1):
+        token = place.tokens[at]
+        if token.type != "NAME":
+            continue
+        for cut in range(len(token.text) - 1, 0, -1):
+            head, tail = token.text[:cut], token.text[cut:]
+            kind = "INT" if tail.isdigit() else "NAME"
+            if head not in known - {token.text} or not (kind == "INT" or tail.isidentifier()):
+                continue
+            for opening in ("LPAR", "LSQB"):
+                if place.works(at, "NAME", opening, kind, cut=1):
+                    here = token.span.start + cut
+                    return Diagnostic(
+                        "N005",
+                        f"missing `{_text(opening)}` in `{token.text}`",
+                        token.span,
+                        helps=(f"write `{head}{_text(opening)}{tail}`",),
+                        edits=(Edit(Span(token.span.source, here, here), _text(opening)),),
+                    )
+    return None
 
 
 def wrong_token(place: Place) -> Diagnostic | None:
@@ -234,12 +272,14 @@ MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
     *FOREIGN,
     keyword_as_name,
     surplus_close,
+    unopened,
     unclosed,
     missing_arrow,
     missing_equals,
     no_value_name,
     ends_early,
     missing_token,
+    run_together,
     wrong_token,
     surplus_token,
     outside,

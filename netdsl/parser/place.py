@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -168,12 +168,6 @@ class Place:
         closes = self.kinds[n] == "RBRACE" or "RBRACE" in self.kinds[i:n]
         return closes and self.kinds[earlier] != "RETURN"
 
-    def by_likelihood(self, at: int, terminals: Sequence[str]) -> Iterator[str]:
-        """The terminals that may have been left out in front of token `at`."""
-        for terminal in terminals:
-            if at != self.i or terminal in self.accepts:
-                yield terminal
-
     def in_front(self, i: int, terminal: str) -> Edit:
         """The edit that puts a terminal in front of token `i`, spaced as people write it."""
         text = TEXTS.get(terminal, terminal.lower())
@@ -187,7 +181,7 @@ class Place:
         return Edit(Span(token.source, before.end, token.start), f" {text} ")
 
 
-FAR = 24  # tokens behind the mistake
+FAR = 120  # tokens behind the mistake
 ITEMS = {"FROM", "EXTERN", "NET", "BLOCK"}
 STARTS = {"RETURN", "LET", "PARAM", "LAYER", "REQUIRE", "DEFAULT", "RECUR"}  # a statement
 HUGS_BEFORE = {"COMMA", "COLON", "SEMICOLON", "RPAR", "RSQB"}

@@ -17,22 +17,38 @@ class Trials:
     def __init__(self, conf: Any) -> None:
         self.conf = conf
         self.start = 0
-        self.stack: list[Any] = [conf.start_state]
+        self.stacks: dict[int, list[Any]] = {0: [conf.start_state]}  # in front of tokens
         self.left = STEPS
 
     def restart(self, i: int, stack: Sequence[Any]) -> None:
         """From token `i` on the text is good again, and the parser's stack is this one."""
-        self.start, self.stack = i, list(stack)
+        self.start, self.stacks = i, {i: list(stack)}
 
     def works(
         self, kinds: Sequence[str], at: int, change: Sequence[str], cut: int, goal: int
     ) -> bool:
         """Whether the parser takes the terminals of a file up to `goal`, `cut` of them from `at` on
         replaced by `change`."""
-        if at < self.start:
+        before = self._stack_at(kinds, at)
+        if before is None:
             return False
-        stack = list(self.stack)
-        for kind in (*kinds[self.start : at], *change, *kinds[at + cut : goal]):
+        stack = list(before)
+        return self._read(stack, (*change, *kinds[at + cut : goal]))
+
+    def _stack_at(self, kinds: Sequence[str], at: int) -> list[Any] | None:
+        """The stack in front of token `at`; None where the text is not read that far."""
+        if at < self.start:
+            return None
+        known = max(n for n in self.stacks if n <= at)
+        stack = list(self.stacks[known])
+        if not self._read(stack, kinds[known:at]):
+            return None
+        self.stacks[at] = stack
+        return stack
+
+    def _read(self, stack: list[Any], kinds: Sequence[str]) -> bool:
+        """Whether the parser takes all the terminals; its stack advances."""
+        for kind in kinds:
             self.left -= 1
             if self.left < 0 or not _takes(stack, self.conf, kind):
                 return False
