@@ -10,13 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netdsl.elaborate import Program, elaborate
+from netdsl.elaborate import Program, elaborate, explore
 from netdsl.elaborate import nets as blocks
 from netdsl.elaborate.scope import NODES
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.values import Block, show
 from netdsl.errors import LIMIT, Diagnostic, Diagnostics, NetError
 from netdsl.ir import Graph
+from netdsl.lints import is_allowed, lint
 from netdsl.parser import from_text
 from netdsl.sources import Sources, collect, models, parsed, read
 
@@ -93,13 +94,33 @@ def check(target: str | Path) -> tuple[Diagnostic, ...]:
 
 def check_sources(sources: Sources, net: str | None = None) -> tuple[Diagnostic, ...]:
     """As `check`, of what is read already."""
+    return all_findings(sources, net)[:LIMIT]
+
+
+def all_findings(sources: Sources, net: str | None = None) -> tuple[Diagnostic, ...]:
+    """As `check_sources`, however many there are."""
     found = Diagnostics()
     program = syntax(sources, found)
+    if found.errors:
+        return found.sorted()
+    names = [net] if net else [n.name for n in _nets(program, found) if n.complete]
+    graphs = [elaborate(program, name, {}, found) for name in names]
+    _explore(program, found)
     if not found.errors:
-        names = [net] if net else [n.name for n in _nets(program, found) if n.complete]
-        for name in names:
-            elaborate(program, name, {}, found)
-    return found.sorted()[:LIMIT]
+        for warning in lint(program.files[program.root], [g for g in graphs if g is not None]):
+            found.add(warning)
+    return tuple(d for d in found.sorted() if d.is_error or not is_allowed(d))
+
+
+def _explore(program: Program, found: Diagnostics) -> None:
+    """What is wrong whatever a body is used with, in lines about which nothing is said yet."""
+    further = Diagnostics()
+    explore(program, further)
+    told = {(d.span.source.name, d.span.line) for d in found if d.span}
+    for diagnostic in further:
+        span = diagnostic.span
+        if span is None or (span.source.name, span.line) not in told:
+            found.add(diagnostic)
 
 
 def nets(target: str | Path) -> tuple[Net, ...]:

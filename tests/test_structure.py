@@ -16,13 +16,13 @@ import networkx as nx
 # in it, the most exact entry counts, and "" is the package root. A module imports from its own
 # layer and from lower ones, in functions and under TYPE_CHECKING too.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "lazy", "files", "memory", "pause", "spelling", "kernels", "models", "datasets"),
+    ("errors", "lazy", "files", "memory", "edits", "pause", "spelling", "kernels", "models", "datasets"),
     ("sizes",),
     ("kinds", "initial", "op", "shapes", "syntax"),
     ("ir", "ops", "parser", "signature"),
     ("rewrite", "differentiate"),
     ("recur", "supplied"),
-    ("elaborate", "sources", "front", "interpreter", "show"),
+    ("elaborate", "sources", "front", "explain", "lints", "interpreter", "show"),
     ("modes", "cut", "taps", "passes"),
     ("fusions",),
     ("pipeline", "backend", "liveness"),

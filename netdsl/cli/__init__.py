@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from netdsl.cli import check, compile, demo, failure, models, run, show, train, verify
+from netdsl.cli import check, compile, demo, explain, failure, models, run, show, train, verify
 
 app = typer.Typer(
     name="netdsl",
@@ -25,6 +25,7 @@ app = typer.Typer(
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.check,
+    "explain": explain.explain,
     "show": show.show,
     "compile": compile.compile,
     "run": run.run,
@@ -35,7 +36,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models.models,
     "demo": demo.demo,
 }
-LIGHT = ("check", "show", "models")  # they never import torch
+LIGHT = ("check", "explain", "show", "models")  # they never import torch
 
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import netdsl.ops  # noqa: F401  the op table is the vocabulary
-from netdsl.elaborate import equations, expressions, stages, statements  # noqa: F401  their rules
+from netdsl.elaborate import (  # noqa: F401  their rules
+    equations,
+    exploring,
+    expressions,
+    stages,
+    statements,
+)
 from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
 from netdsl.elaborate.facts import Learnt
@@ -67,15 +73,29 @@ def elaborate(
 def _elaborated(
     program: Program, net: str | None, hyper: Mapping[str, object], run: Run
 ) -> Graph | None:
-    scope = Library(run, program.files).open(program.root)
+    scope = _library(program, run).open(program.root)
     block = _pick(scope, program.files[program.root], net)
     return None if block is None else _graph(block, hyper, run)
+
+
+def explore(program: Program, found: Diagnostics) -> None:
+    """Report the names and arguments in the root file that are wrong whatever their body gets."""
+    try:
+        with deep(), pause_collector():
+            scope = _library(program, Run(Builder(), found)).open(program.root)
+            exploring.explore(program.files[program.root], scope)
+    except Stop:
+        return
+
+
+def _library(program: Program, run: Run) -> Library:
+    return Library(run, program.files, program.importable)
 
 
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
     """The nets of the root file, aliases too, in the order of the text."""
     with deep():
-        scope = Library(Run(Builder(), found), program.files, program.importable).open(program.root)
+        scope = _library(program, Run(Builder(), found)).open(program.root)
     return tuple(_nets(scope, program.files[program.root]).values())
 
 

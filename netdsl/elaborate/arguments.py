@@ -236,7 +236,7 @@ def _hypers(
     scope: Scope,
 ) -> dict[str, Binding]:
     names = list(signature.hypers)
-    if len(positional) > len(names):
+    if len(positional) > len(names) and not any(b.value is UNKNOWN for b in positional):
         raise hypers.surplus(signature, positional)
     given = dict(zip(names, positional, strict=False))
     unknown: Binding | None = None

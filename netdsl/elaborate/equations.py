@@ -30,6 +30,8 @@ def _recur(node: Recur, scope: Scope) -> None:
     recurrence = _opened(node, scope)
     names = {e.name.text: e.name for e in node.body if isinstance(e, Equation)}
     sequences: dict[str, Any] = {}
+    if recurrence is None and scope.run.exploring:
+        _explore(node, scope.inner({n: Binding(UNKNOWN, name.span) for n, name in names.items()}))
     if recurrence is not None:
         begin = len(scope.run.builder.graph)
         scope.run.recurring += 1
@@ -45,6 +47,17 @@ def _recur(node: Recur, scope: Scope) -> None:
                 scope.report(problem, problem.diagnostic.span or head)
     for text, name in names.items():
         scope.define(name, sequences.get(text, UNKNOWN))
+
+
+def _explore(node: Recur, scope: Scope) -> None:
+    """Read the statements for their names and arguments alone, see exploring.py."""
+    scope.names[node.name.text] = Binding(UNKNOWN, node.name.span)
+    for item in node.body:
+        if isinstance(item, Equation):
+            evaluate(item.index, scope)
+            evaluate(item.value, scope)
+        else:
+            execute(item, scope)
 
 
 def _opened(node: Recur, scope: Scope) -> Recurrence | None:

@@ -185,6 +185,9 @@ def _field(node: Field, scope: Scope) -> Any:
 def _ternary(node: Ternary, scope: Scope) -> Any:
     condition = evaluate(node.condition, scope)
     if condition is UNKNOWN:
+        if scope.run.exploring:
+            evaluate(node.yes, scope)
+            evaluate(node.no, scope)
         return UNKNOWN
     return evaluate(node.yes if truth(condition, "the condition of `if`") else node.no, scope)
 
@@ -249,6 +252,8 @@ def _of_numbers(node: Binary, left: Any, right: Any) -> Any:
 def _logic(node: Binary, left: Any, scope: Scope) -> Any:
     """`and`, `or`; the right side counts only where the left one does not decide."""
     if left is UNKNOWN:
+        if scope.run.exploring:
+            evaluate(node.right, scope)
         return UNKNOWN
     what = f"an operand of `{node.operator}`"
     if truth(left, what) == (node.operator == "or"):

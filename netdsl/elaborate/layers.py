@@ -97,6 +97,8 @@ def operand(value: Any, scope: Scope) -> Value:
 def claim(path: str, span: Span, scope: Scope) -> None:
     """Take the path for the instance at `span`; N121 where another has it."""
     run = scope.run
+    if run.exploring:  # both branches of a choice may have one name
+        return
     before = run.instances.setdefault(path, span)
     if before is not span and not run.sharing:
         raise Problem(

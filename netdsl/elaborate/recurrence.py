@@ -234,6 +234,7 @@ def _lint_last(node: Index, first: int, scope: Scope) -> None:
         f"`{base}` runs backward: `{node.span.text}` is its first value, which saw one step only",
         helps=(f"`{base}[{first}]` has seen them all",),
         edits=(Edit(node.index.span, str(first)),),
+        sure=True,
     )
     scope.report(problem, node.span)
 

@@ -33,6 +33,7 @@ class Run:
     ops: dict[tuple[type[Op], str], Op] = field(default_factory=dict)
     least: dict[Span, int] = field(default_factory=dict)  # nodes of a block, see least.py
     explored: set[Span] = field(default_factory=set)  # blocks elaborated on an unknown input
+    exploring: bool = False  # bodies are read without knowing their inputs, see exploring.py
     counting: int = 0  # how many blocks enclose the one that is counted
     turns: int = 0
     used: set[object] = field(default_factory=set)  # shared instances that stand in the graph

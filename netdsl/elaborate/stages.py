@@ -85,6 +85,8 @@ def _group(node: Group, piped: Any, scope: Scope) -> Any:
 def _for(node: For, piped: Any, scope: Scope) -> Any:
     elements = _elements(node.over, scope)
     if elements is UNKNOWN:
+        if scope.run.exploring:
+            apply(node.stages, UNKNOWN, scope.inner(_unknown(node.target)))
         return UNKNOWN
     check_room(len(elements), node.stages, scope, node.span)
     for element in elements:
@@ -98,6 +100,8 @@ def _for(node: For, piped: Any, scope: Scope) -> Any:
 def _repeat(node: Repeat, piped: Any, scope: Scope) -> Any:
     count = evaluate(node.count, scope)
     if count is UNKNOWN:
+        if scope.run.exploring:
+            apply(node.stages, UNKNOWN, scope)
         return UNKNOWN
     if not is_whole(count) or count < 0:
         problem = Problem("N143", f"`repeat` takes a whole number from 0, not {describe(count)}")
@@ -113,6 +117,9 @@ def _repeat(node: Repeat, piped: Any, scope: Scope) -> Any:
 def _choose(node: Choose, piped: Any, scope: Scope) -> Any:
     condition = evaluate(node.condition, scope)
     if condition is UNKNOWN:
+        if scope.run.exploring:
+            apply(node.yes.stages, UNKNOWN, scope)
+            apply(node.no.stages, UNKNOWN, scope)
         return UNKNOWN
     branch = node.yes if truth(condition, "the condition of `if`") else node.no
     return apply(branch.stages, piped, scope)
@@ -122,6 +129,8 @@ def _choose(node: Choose, piped: Any, scope: Scope) -> Any:
 def _comprehension(node: Comprehension, scope: Scope) -> Any:
     elements = _elements(node.over, scope)
     if elements is UNKNOWN:
+        if scope.run.exploring:
+            evaluate(node.value, scope.inner(_unknown(node.target)))
         return UNKNOWN
     found = []
     for element in elements:
@@ -155,6 +164,11 @@ def bound(target: Target, element: Any) -> dict[str, Binding]:
             f"the loop has {len(names)} names, and an element is {describe(element)}",
         )
     return {n.text: Binding(v, n.span) for n, v in zip(names, element, strict=True)}
+
+
+def _unknown(target: Target) -> dict[str, Binding]:
+    """The names of a loop, its elements not being known."""
+    return {name.text: Binding(UNKNOWN, name.span) for name in target.names}
 
 
 _BRACES = re.compile(r"\{([^{}]*)\}")

@@ -13,7 +13,7 @@ from netdsl.kinds import REQUIRED
 from netdsl.op import OPS
 from netdsl.parser.brackets import surplus_close, unclosed, unopened
 from netdsl.parser.foreign import FOREIGN
-from netdsl.parser.place import CLASSES, EXPRESSION_STARTS, KEYWORDS, TEXTS, Place, edit_out
+from netdsl.parser.place import CLASSES, EXPRESSION_STARTS, KEYWORDS, STARTS, TEXTS, Place, edit_out
 from netdsl.parser.tokens import Token
 from netdsl.parser.trial import Trials
 
@@ -33,10 +33,11 @@ def explain(tokens: list[Token], i: int, accepts: set[str], trials: Trials) -> D
 
 
 def keyword_as_name(place: Place) -> Diagnostic | None:
-    """`let in = 3`."""
+    """`let in = 3`, and `linear(in)` behind it."""
     token = place.token
-    name_alone = "NAME" in place.accepts and not place.accepts & {"INT", "STRING", "LPAR", "RETURN"}
-    if token.text not in KEYWORDS or not (name_alone or place.behind == "EQUAL"):
+    if place.before is not None and place.accepts == {"EQUAL"} and place.before.text in KEYWORDS:
+        token = place.before
+    elif token.text not in KEYWORDS or not _as_name(place):
         return None
     return Diagnostic(
         "N004",
@@ -45,6 +46,21 @@ def keyword_as_name(place: Place) -> Diagnostic | None:
         helps=(f"another name, `{token.text}_`, will do",),
         edits=(Edit(token.span, f"{token.text}_"),),
     )
+
+
+def _as_name(place: Place) -> bool:
+    """Whether the keyword stands where only a name can, or is one for the author."""
+    only_name = not place.accepts & {"INT", "STRING", "LPAR", "RETURN"}
+    name_alone = "NAME" in place.accepts and only_name
+    return name_alone or place.behind == "EQUAL" or _given_before(place)
+
+
+def _given_before(place: Place) -> bool:
+    """Whether the keyword was given to a value as its name already."""
+    for n in range(1, place.i):
+        if place.tokens[n].text == place.token.text and place.kinds[n + 1] == "EQUAL":
+            return place.kinds[n - 1] in STARTS or place.first_on_line(n)
+    return False
 
 
 def missing_arrow(place: Place) -> Diagnostic | None:

@@ -28,6 +28,8 @@ class Token:
 # what other languages write -> what it is here
 SPELLINGS = {
     "→": "->",
+    "⇒": "->",
+    "|>": "->",
     "×": "*",
     "−": "-",
     "–": "-",
@@ -42,6 +44,18 @@ SPELLINGS = {
     "!": "not",
     "&": "and",
     "|": "or",
+}
+# the terminals of those that stand for a token
+TERMINALS = {
+    "->": "ARROW",
+    "*": "TIMES",
+    "-": "MINUS",
+    "<=": "COMPARE",
+    ">=": "COMPARE",
+    "!=": "COMPARE",
+    "not": "NOT",
+    "and": "AND",
+    "or": "OR",
 }
 
 
@@ -64,7 +78,10 @@ def read_tokens(
             start: int = lexer.state.line_ctr.char_pos
             end = _end_of_run(text, start)
             lexer.state.line_ctr.feed(text[start:end])
-            found.add(_unknown(Span(source, start, end)))
+            span = Span(source, start, end)
+            found.add(_unknown(span))
+            if (meant := SPELLINGS.get(span.text, "")) in TERMINALS:
+                tokens.append(Token(TERMINALS[meant], meant, span))
             unknown += 1
     last = Span(source, len(text), len(text))
     return [*tokens, Token("$END", "", last)]
@@ -100,6 +117,7 @@ def _unknown(span: Span) -> Diagnostic:
             span,
             helps=(f"write `{here}`",),
             edits=(Edit(span, here),),
+            sure=True,
         )
     if text[0].isalpha():
         message = f"the name `{text}` has letters beyond A-Z, a-z, 0-9 and _"
