@@ -10,7 +10,7 @@ from netdsl.elaborate.remedies import Site, explain
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
-from netdsl.errors import Problem, Span
+from netdsl.errors import Edit, Problem, Span
 from netdsl.op import OPS, Op, Value
 
 
@@ -63,6 +63,7 @@ def add(
             "N307",
             f"`{op.name}` inside `recur` would mix the statistics of all steps",
             helps=("`ln` normalises each example alone",),
+            edits=(Edit(span, "ln"),),
         )
     builder = scope.run.builder
     if any(value is UNKNOWN for value in arguments.tensors):

@@ -29,7 +29,7 @@ from netdsl.elaborate.values import (
     show,
 )
 from netdsl.elaborate.walk import evaluate, statement
-from netdsl.errors import Problem
+from netdsl.errors import Edit, Problem
 from netdsl.initial import Init, Initial, weight_init
 from netdsl.op import Param as Owned
 from netdsl.op import Type
@@ -74,13 +74,23 @@ def _unpack(node: Unpack, scope: Scope) -> None:
             parts = list(found.values())
         else:
             listed = f" ({', '.join(found)})" if isinstance(value, Bundle) else ""
-            scope.report(
-                Problem("N114", f"{len(parts)} names for {len(found)} results{listed}"),
-                node.names[0].span.to(node.names[-1].span),
-            )
+            names = node.names[0].span.to(node.names[-1].span)
+            problem = Problem("N114", f"{len(parts)} names for {len(found)} results{listed}")
+            if edit := _as_many(node, len(found)):
+                helps = (f"write `{edit.text} = …`",)
+                problem = Problem("N114", problem.args[0], helps=helps, edits=(edit,))
+            scope.report(problem, names)
     for name, part in zip(node.names, parts, strict=True):
         if name.text != "_":
             scope.define(name, part)
+
+
+def _as_many(node: Unpack, count: int) -> Edit | None:
+    """The names, as many as there are results: `_` for those that are missing."""
+    if count == 0:
+        return None
+    texts = [name.text for name in node.names[:count]] + ["_"] * (count - len(node.names))
+    return Edit(node.names[0].span.to(node.names[-1].span), ", ".join(texts))
 
 
 def _parts(value: Any) -> dict[str, Any]:

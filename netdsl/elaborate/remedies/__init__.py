@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from netdsl.elaborate.remedies.calls import keep_middle, other_rank, say_axis, smaller_groups
+from netdsl.elaborate.remedies.calls import (
+    features_first,
+    half,
+    keep_middle,
+    other_rank,
+    say_axis,
+    smaller_groups,
+)
 from netdsl.elaborate.remedies.images import (
     channels_first,
     channels_number,
@@ -33,7 +40,9 @@ REMEDIES: dict[str, tuple[Callable[[Site], Remedy | None], ...]] = {
     "N201": (other_rank, say_axis),
     "N206": (multiply_transposed, exact_division, over_channels, transpose, project),
     "N207": (channels_first, smaller_window),
+    "N106": (features_first,),
     "N208": (keep_middle,),
+    "N209": (half,),
     "N210": (channels_first, pool_features, channels_number),
     "N211": (smaller_groups,),
     "N212": (exact_division, join_elsewhere),
@@ -50,7 +59,7 @@ def explain(problem: Problem, site: Site) -> Problem:
     if found is not None:
         explained.diagnostic = replace(
             explained.diagnostic,
-            helps=(found.help, *(() if found.edits else known.helps)),
+            helps=(found.help,),
             edits=found.edits,
             sure=found.sure,
         )

@@ -33,6 +33,24 @@ def keep_middle(site: Site) -> Remedy | None:
     )
 
 
+def half(site: Site) -> Remedy | None:
+    """TensorFlow's `pad=same`."""
+    pad = site.own("pad")
+    if pad is None:
+        return None
+    help = "`pad=half` is symmetric and gives the same shapes"
+    return Remedy(help, (with_value("pad", pad, "half"),))
+
+
+def features_first(site: Site) -> Remedy | None:
+    """PyTorch's `Linear(in, out)`, whose `out` was taken for the bias."""
+    d, bias = site.own("d"), site.own("bias")
+    if d is None or bias is None or not is_whole(bias.value) or "=" in bias.span.text:
+        return None
+    help = f"the input's features are known, `d` is those of the output: `linear({bias.span.text})`"
+    return Remedy(help, (without_argument(d.span),))
+
+
 def smaller_groups(site: Site) -> Remedy | None:
     """`groups` that divide no channels: the nearest number that does."""
     given, c = site.own("groups"), site.own("c")
