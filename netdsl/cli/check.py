@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from netdsl.cli import options, screen
-from netdsl.cli.failure import FINDINGS
+from netdsl.cli.failure import FINDINGS, Refused
+from netdsl.errors import Diagnostic
 
 FORMATS = ("text", "json")
 
@@ -20,6 +22,15 @@ def check(
         str, typer.Option("--format", metavar="text|json", help="How findings are printed.")
     ] = "text",
     json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Apply the fixes that are sure, then say what is left.")
+    ] = False,
+    diff: Annotated[
+        bool, typer.Option("--diff", help="Show what --fix would change, and change nothing.")
+    ] = False,
+    expect: Annotated[
+        bool, typer.Option("--expect", help="Compare with the comments `# error[N206]: text`.")
+    ] = False,
 ) -> None:
     """Find every error in .net files, with its place and a fix.
 
@@ -27,15 +38,24 @@ def check(
 
     \b
     netdsl check my.net
+    netdsl check my.net --fix
     netdsl check resnet vgg --format json
     """
     from netdsl import front
 
     if format not in FORMATS:
         raise typer.BadParameter(f"the format is {' or '.join(FORMATS)}, not `{format}`")
+    if expect and (fix or diff):
+        raise typer.BadParameter("--expect compares files as they are, without --fix and --diff")
     for file in files:
         options.text_only(file)
-    found = [diagnostic for file in files for diagnostic in front.check(file)]
+    if expect:
+        _compare(files)
+        return
+    if fix or diff:
+        found = [diagnostic for file in files for diagnostic in _fix(file, diff)]
+    else:
+        found = [diagnostic for file in files for diagnostic in front.check(file)]
     errors = sum(diagnostic.is_error for diagnostic in found)
     if json or format == "json":
         screen.show_json([diagnostic.as_json() for diagnostic in found])
@@ -47,12 +67,68 @@ def check(
         raise typer.Exit(FINDINGS)
 
 
+def _fix(file: str, diff: bool) -> tuple[Diagnostic, ...]:
+    """Fix a file, or show the difference; what is left."""
+    from netdsl.errors import LIMIT, NetError
+    from netdsl.files import replacing
+    from netdsl.fixing import fix
+    from netdsl.sources import read
+
+    path = Path(file)
+    if not path.is_file():
+        raise Refused(f"{file} is no file here, and --fix changes files")
+    try:
+        sources, _ = read(path)
+    except NetError as error:
+        return error.diagnostics
+    source = sources.files[sources.root]
+    fixed = fix(source, path.parent)
+    if diff:
+        _show_difference(file, source.text, fixed.text)
+    elif fixed.fixes:
+        with replacing(path) as temporary:
+            temporary.write_text(fixed.text, encoding="utf-8", newline="")
+    for diagnostic in fixed.fixes:
+        said = f"[{diagnostic.code}]: {diagnostic.message}"
+        screen.say(f"{diagnostic.span or file}: {'would fix' if diff else 'fixed'} {said}")
+    return fixed.left[:LIMIT]
+
+
+def _show_difference(file: str, before: str, after: str) -> None:
+    from difflib import unified_diff
+
+    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
+    for line in unified_diff(old, new, file, f"{file} (fixed)"):
+        print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
+
+
+def _compare(files: list[str]) -> None:
+    """Compare the findings of each file with those that its comments announce."""
+    from netdsl import front
+    from netdsl.errors import NetError
+    from netdsl.expecting import differences
+    from netdsl.sources import read
+
+    wrong = 0
+    for file in files:
+        try:
+            sources, net = read(file)
+        except NetError as error:
+            print(str(error), end="\n\n")
+            wrong += 1
+            continue
+        source = sources.files[sources.root]
+        for line in differences(source, front.all_findings(sources, net)):
+            print(line)
+            wrong += 1
+    screen.say(f"{screen.several(len(files), 'file')}: {screen.several(wrong, 'difference')}")
+    if wrong:
+        raise typer.Exit(FINDINGS)
+
+
 def _verdict(files: int, errors: int, warnings: int) -> str:
     """`2 files: 1 error, no warnings`."""
-
-    def several(number: int, noun: str) -> str:
-        return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
-
+    count = screen.several(files, "file")
     if not errors and not warnings:
-        return f"{several(files, 'file')}: nothing found"
-    return f"{several(files, 'file')}: {several(errors, 'error')}, {several(warnings, 'warning')}"
+        return f"{count}: nothing found"
+    return f"{count}: {screen.several(errors, 'error')}, {screen.several(warnings, 'warning')}"

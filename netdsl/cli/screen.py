@@ -80,6 +80,11 @@ def count(number: int | None) -> str:
     return "-" if number is None else f"{number:,}"
 
 
+def several(number: int, noun: str) -> str:
+    """`1 file`, `3 files`, `no files`."""
+    return f"{number or 'no'} {noun}{'' if number == 1 else 's'}"
+
+
 def short(number: int | None, space: str = "") -> str:
     """1234567 as 1.23M."""
     if number is None:

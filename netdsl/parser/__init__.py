@@ -38,7 +38,7 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
     parser = load().parse_interactive(text)
     tokens = read_tokens(parser, text, source, found)
     trials = Trials(parser.parser_state.parse_conf)
-    unreadable = {d.span.line for d in found if d.span and d.span.source is source}
+    unreadable = {d.span.line for d in found if d.span and not d.sure and d.span.source is source}
     tree: File | None = None
     i: int | None = 0
     mistakes = 0

@@ -151,10 +151,11 @@ def ends_early(place: Place) -> Diagnostic | None:
 
 def missing_token(place: Place) -> Diagnostic | None:
     """`conv(8 3)`, `conv 8, 3)`, `for i range(3) { … }`: one token puts it right."""
-    for at in range(place.i, max(place.i - 1 - BACK, 0), -1):
-        for terminal in LEFT_OUT:
-            if place.works(at, terminal):
-                return _missing(place, at, terminal)
+    for goal, back in ((place.goal, BACK), (place.near, 0)):
+        for at in range(place.i, max(place.i - 1 - back, 0), -1):
+            for terminal in LEFT_OUT:
+                if place.works(at, terminal, goal=goal):
+                    return _missing(place, at, terminal)
     return None
 
 

@@ -112,9 +112,14 @@ class Place:
                 return n + 1
         return last + 1
 
-    def works(self, at: int, *change: str, cut: int = 0, goal: int = 0) -> bool:
+    def works(self, at: int, *change: str, cut: int = 0, goal: int | None = None) -> bool:
         """Whether the parser reads on with `change` in place of `cut` tokens from `at` on."""
-        return self.trials.works(self.kinds, at, change, cut, max(goal, self.goal))
+        return self.trials.works(self.kinds, at, change, cut, self.goal if goal is None else goal)
+
+    @property
+    def near(self) -> int:
+        """A goal for where another mistake is close behind."""
+        return min(self.i + NEAR, self.goal)
 
     @cached_property
     def next_item(self) -> int:
@@ -181,6 +186,7 @@ class Place:
         return Edit(Span(token.source, before.end, token.start), f" {text} ")
 
 
+NEAR = 6  # tokens behind the mistake
 FAR = 120  # tokens behind the mistake
 ITEMS = {"FROM", "EXTERN", "NET", "BLOCK"}
 STARTS = {"RETURN", "LET", "PARAM", "LAYER", "REQUIRE", "DEFAULT", "RECUR"}  # a statement
