@@ -181,7 +181,8 @@ class Problem(Exception):
         )
 
     def at(self, span: Span | None, stack: tuple[Frame, ...] = ()) -> Diagnostic:
-        return replace(self.diagnostic, span=span, stack=stack)
+        """The finding, at a place (None: where the problem itself says, if it does)."""
+        return replace(self.diagnostic, span=span or self.diagnostic.span, stack=stack)
 
 
 class Diagnostics:

@@ -155,7 +155,7 @@ class NetModule(Namespace):
             seen = (mixed, *[(t.shape, t.dtype, t.device) for t in (*owned, *inputs)])
             return self._seen_sizes[seen]
         except (AttributeError, IndexError, KeyError):
-            bindings = bind(self.graph.inputs, inputs, owned[0] if owned else None)
+            bindings = bind(self.graph, inputs, owned[0] if owned else None)
         if len(self._seen_sizes) >= SIZES_KEPT:
             self._seen_sizes.clear()
         sizes = self._seen_sizes[seen] = [bindings[name] for name in self._size_names]
@@ -190,7 +190,10 @@ class NetModule(Namespace):
     ) -> Any:
         paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
         bindings = dict(zip(self._size_names, sizes, strict=True))
-        graph = with_sizes(specialise(self.graph, paths), bindings)
+        try:
+            graph = with_sizes(specialise(self.graph, paths), bindings)
+        except Problem as problem:
+            raise NetError((problem.at(None),)) from None
         given = dict(zip(self._keys, pool, strict=True))
         for place in self._floats:  # under autocast an input may have another dtype
             dtype = held(place)[place[-1]].dtype

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from typing import TypeAlias
 
+from netdsl.errors import Problem
 from netdsl.ir import Builder, Graph, Input, Node, Output, Source, concrete
 from netdsl.op import Type, Value, Values
 
@@ -69,8 +70,12 @@ def rebuild(
 
 
 def _copy(b: Builder, graph: Graph, n: int, node: Node, xs: Values) -> Values:
-    same = all(x.type == v.type for x, v in zip(xs, graph.operands(n), strict=True))
-    return b.append(node, *xs) if same else b.all(node.op, *xs)
+    return b.append(node, *xs) if _alike(graph, n, xs) else b.all(node.op, *xs)
+
+
+def _alike(graph: Graph, n: int, xs: Values) -> bool:
+    """Whether the new operands of a node have the types of the old ones."""
+    return all(x.type == v.type for x, v in zip(xs, graph.operands(n), strict=True))
 
 
 def _by_node(given: Mapping[Value, Source]) -> dict[int, dict[int, Source]]:
@@ -81,14 +86,28 @@ def _by_node(given: Mapping[Value, Source]) -> dict[int, dict[int, Source]]:
 
 
 def with_sizes(graph: Graph, bindings: Mapping[str, int]) -> Graph:
-    """The graph for concrete sizes; raises `Problem` where a shape rule does not hold for them."""
+    """The graph for concrete sizes; raises `Problem`, with the place and the path of the stage, where
+    a shape rule does not hold for them."""
     change = concrete(bindings)
 
     def substitute(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
-        op = node.op.map_sizes(change)
-        return None if op is node.op else b.all(op, *xs)
+        try:
+            op = node.op.map_sizes(change)
+            same = op is node.op and _alike(graph, n, xs)
+            return None if same else b.all(op, *xs)
+        except Problem as problem:
+            raise _located(problem, node) from None
 
     return rebuild(graph, substitute)
+
+
+def _located(problem: Problem, node: Node) -> Problem:
+    """The problem at the place of a node."""
+    if problem.diagnostic.span is None:
+        stage = (f"in the stage `{node.path}`",) if node.path else ()
+        notes = (*problem.diagnostic.notes, *stage)
+        problem.diagnostic = replace(problem.at(node.span), notes=notes)
+    return problem
 
 
 def with_types(graph: Graph, types: tuple[Type, ...]) -> Graph:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.elaborate import hypers
-from netdsl.elaborate.remedies.site import without_argument
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
 from netdsl.elaborate.unknown import UNKNOWN
@@ -248,9 +247,7 @@ def _hypers(
             scope.report(problem, binding.span)
             unknown = Binding(UNKNOWN, binding.span)
         elif name in given:
-            message = f"`{name}` of `{signature.name}` is given twice"
-            edits = (without_argument(binding.span),)
-            raise Problem("N104", message, helps=("one of them goes",), edits=edits)
+            raise hypers.twice(signature, name, binding, positional, use.piped)
         else:
             given[name] = binding
     given = {**defaults, **given} if defaults else given

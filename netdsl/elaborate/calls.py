@@ -87,7 +87,7 @@ def unknown_layer(name: Name, scope: Scope) -> Problem:
 def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> Any:
     signature = of_op(target.op.name)
     given = args.bind(signature, use, scope.default(target.op), scope)
-    op = build(target.op, given.hypers, scope, use.node.span)
+    op = build(target.op, given.hypers, scope, use.node.span, given.tensors)
     path = path or scope.space.stage(target.name)
     if op is UNKNOWN:
         return UNKNOWN

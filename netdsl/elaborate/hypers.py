@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from netdsl.elaborate.remedies.site import with_argument, without_argument
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
-from netdsl.elaborate.values import LAYERS, is_tensor
+from netdsl.elaborate.values import LAYERS, Bundle, is_tensor
 from netdsl.errors import Edit, Problem, Span
-from netdsl.op import OPS
+from netdsl.op import OPS, Value
 from netdsl.spelling import (
     UNNEEDED,
     closest,
@@ -121,6 +122,29 @@ def _proposal(signature: Signature, name: str, scope: Scope) -> str | None:
         if found is not None and not is_tensor(found.value) and not isinstance(found.value, LAYERS):
             return known
     return usual if usual is not None and usual.isdigit() else None
+
+
+def twice(
+    signature: Signature, name: str, named: Binding, positional: Sequence[Binding], piped: Any
+) -> Problem:
+    """N104 for `conv(3, 16, k=3)`: PyTorch says the channels of the input first; or one goes."""
+    message = f"`{name}` of `{signature.name}` is given twice"
+    first = positional[0]
+    if len(positional) > 1 and is_features(first.value, piped):
+        help = f"the input's channels are known: leave `{first.span.text}` out"
+        edits = (without_argument(first.span),)
+        return Problem("N104", message, helps=(help,), edits=edits, sure=True)
+    edits = (without_argument(named.span),)
+    return Problem("N104", message, helps=("one of them goes",), edits=edits)
+
+
+def is_features(value: Any, x: Any) -> bool:
+    """Whether a number is that of the channels or features of a tensor."""
+    if isinstance(x, Bundle):
+        x = x.first
+    if not isinstance(x, Value) or not isinstance(value, int) or x.type.rank < 2:
+        return False
+    return value in (x.type.shape[1], x.type.shape[-1])
 
 
 def surplus(signature: Signature, positional: Sequence[Binding]) -> Problem:

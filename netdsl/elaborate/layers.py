@@ -14,9 +14,15 @@ from netdsl.errors import Edit, Problem, Span
 from netdsl.op import OPS, Op, Value
 
 
-def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope, span: Span) -> Any:
-    """The op with these hyper-parameters, used at `span`; one that it refuses is reported where it
-    stands."""
+def build(
+    op: type[Op],
+    hypers: Mapping[str, Binding],
+    scope: Scope,
+    span: Span,
+    tensors: tuple[Any, ...] = (),
+) -> Any:
+    """The op with these hyper-parameters, used at `span` on these tensors; one that it refuses is
+    reported where it stands."""
     given = {name: _plain(binding.value) for name, binding in hypers.items()}
     if any(value is UNKNOWN for value in given.values()):
         return UNKNOWN
@@ -27,7 +33,9 @@ def build(op: type[Op], hypers: Mapping[str, Binding], scope: Scope, span: Span)
             found = op.of(**given)
         except Problem as problem:
             place = _culprit(op, hypers, problem)
-            return scope.report(explain(problem, Site(op, (), (), span, scope, hypers)), place)
+            operands = tuple(v for v in tensors if isinstance(v, Value))
+            site = Site(op, operands, (), span, scope, hypers)
+            return scope.report(explain(problem, site), place)
         scope.run.ops[key] = found
     return found
 

@@ -97,7 +97,8 @@ class MaxPoolIndices(PoolForm):
 
     def infer(self, x: Type) -> tuple[Type, ...]:
         spans = window_spans(self.k, self.dilation)
-        y = pooled(self.name, x, spans, self.stride, self.pad, self.ceil)
+        layer = ("max_pool1d", "max_pool", "max_pool3d")[self.spatial - 1]  # as files call it
+        y = pooled(layer, x, spans, self.stride, self.pad, self.ceil)
         return y, Type(y.shape, "int")
 
     def reference(self, x: Tensor) -> tuple[Tensor, ...]:

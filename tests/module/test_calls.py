@@ -65,6 +65,14 @@ def test_one_value_a_channel_in_training_is_torchs_error(backend: str) -> None:
     assert model.eval()(torch.zeros(1, 4)).shape == (1, 4)
 
 
+SMALL = """\
+ --> <text>:2:11
+  |
+2 | net Small(x: [N, 3, H, W]) {
+  |           ^^^^^^^^^^^^^^^
+"""
+
+
 @pytest.mark.parametrize("backend", ["auto", "reference"])
 @pytest.mark.parametrize(
     ("x", "message"),
@@ -72,33 +80,37 @@ def test_one_value_a_channel_in_training_is_torchs_error(backend: str) -> None:
         (
             torch.zeros(3, 8, 8),
             "error[N202]: input `x` does not fit the signature: rank 4 expected, rank 3 given\n"
-            "  = note: expected [N, 3, H, W]\n"
-            "  = note: got float32[3, 8, 8]",
+            f"{SMALL}  = note: expected [N, 3, H, W]\n"
+            "  = note: got float32[3, 8, 8]\n"
+            "  = help: the batch axis is missing: `x.unsqueeze(0)`",
         ),
         (
             torch.zeros(2, 4, 8, 8),
             "error[N202]: input `x` does not fit the signature: axis 1: 3 expected, 4 given\n"
-            "  = note: expected [N, 3, H, W]\n"
+            f"{SMALL}  = note: expected [N, 3, H, W]\n"
             "  = note: got float32[2, 4, 8, 8]",
         ),
         (
             torch.zeros(2, 3, 8, 8, dtype=torch.uint8),
             "error[N202]: input `x` does not fit the signature: float32 expected, uint8 given\n"
-            "  = note: expected [N, 3, H, W]\n"
-            "  = note: got uint8[2, 3, 8, 8]",
+            f"{SMALL}  = note: expected [N, 3, H, W]\n"
+            "  = note: got uint8[2, 3, 8, 8]\n"
+            "  = help: `x.float()`",
         ),
         (
             torch.zeros(2, 3, 8, 8, dtype=torch.float64),
             "error[N202]: input `x` does not fit the signature: float32 expected, float64 given\n"
-            "  = note: expected [N, 3, H, W]\n"
-            "  = note: got float64[2, 3, 8, 8]",
+            f"{SMALL}  = note: expected [N, 3, H, W]\n"
+            "  = note: got float64[2, 3, 8, 8]\n"
+            "  = help: `x.float()`",
         ),
         (
             torch.zeros(2, 3, 8, 8, device="meta"),
             "error[N202]: input `x` does not fit the signature: a tensor on cpu expected, one on "
             "meta given\n"
-            "  = note: expected [N, 3, H, W]\n"
-            "  = note: got float32[2, 3, 8, 8]",
+            f"{SMALL}  = note: expected [N, 3, H, W]\n"
+            "  = note: got float32[2, 3, 8, 8]\n"
+            '  = help: `x.to("cpu")`',
         ),
     ],
     ids=["rank", "channels", "bytes", "double", "device"],
@@ -113,39 +125,50 @@ def test_an_input_that_does_not_fit_is_named_with_expected_and_got(
     assert str(raised.value) == message
 
 
+def halves(declared: str) -> str:
+    """The place of an input in the text of `Halves`."""
+    line = HALVES.splitlines()[1]
+    before = line.index(declared)
+    return f" --> <text>:2:{before + 1}\n  |\n2 | {line}\n  | {' ' * before}{'^' * len(declared)}\n"
+
+
 @pytest.mark.parametrize(
     ("inputs", "message"),
     [
         (
             (torch.zeros(2, 3, 7, 7), torch.zeros(2, 7) > 0, torch.zeros(2).long()),
             "error[N202]: input `x` does not fit the signature: axis 2: 7 is not of the form 2*h\n"
-            "  = note: expected [N, 3, 2*h, 2*h]\n"
-            "  = note: got float32[2, 3, 7, 7]",
+            f"{halves('x: [N, 3, 2*h, 2*h]')}  = note: expected [N, 3, 2*h, 2*h]\n"
+            "  = note: got float32[2, 3, 7, 7]\n"
+            "  = help: another size: `torch.nn.functional.interpolate(x, (8, 8))`",
         ),
         (
             (torch.zeros(2, 3, 8, 6), torch.zeros(2, 8) > 0, torch.zeros(2).long()),
             "error[N202]: input `x` does not fit the signature: axis 3: 2*h (= 8) expected, 6 "
             "given\n"
-            "  = note: expected [N, 3, 2*h, 2*h]\n"
+            f"{halves('x: [N, 3, 2*h, 2*h]')}  = note: expected [N, 3, 2*h, 2*h]\n"
             "  = note: got float32[2, 3, 8, 6]",
         ),
         (
             (torch.zeros(2, 3, 8, 8), torch.zeros(2, 8), torch.zeros(2).long()),
             "error[N202]: input `m` does not fit the signature: bool expected, float32 given\n"
-            "  = note: expected bool[N, 2*h]\n"
-            "  = note: got float32[2, 8]",
+            f"{halves('m: bool[N, 2*h]')}  = note: expected bool[N, 2*h]\n"
+            "  = note: got float32[2, 8]\n"
+            "  = help: `m.bool()`",
         ),
         (
             (torch.zeros(2, 3, 8, 8), torch.zeros(2, 8) > 0, torch.zeros(3).long()),
             "error[N202]: input `i` does not fit the signature: axis 0: N (= 2) expected, 3 given\n"
-            "  = note: expected int[N]\n"
-            "  = note: got int64[3]",
+            f"{halves('i: int[N]')}  = note: expected int[N]\n"
+            "  = note: got int64[3]\n"
+            "  = note: bound by the inputs before it: N = 2",
         ),
         (
             (torch.zeros(2, 3, 8, 8).int(), torch.zeros(2, 8) > 0, torch.zeros(2).long()),
             "error[N202]: input `x` does not fit the signature: a float expected, int32 given\n"
-            "  = note: expected [N, 3, 2*h, 2*h]\n"
-            "  = note: got int32[2, 3, 8, 8]",
+            f"{halves('x: [N, 3, 2*h, 2*h]')}  = note: expected [N, 3, 2*h, 2*h]\n"
+            "  = note: got int32[2, 3, 8, 8]\n"
+            "  = help: `x.float()`",
         ),
     ],
     ids=["odd", "oblong", "bool", "batch", "int"],
@@ -203,3 +226,58 @@ def test_an_expanded_gradient_is_as_its_copy() -> None:
     model.zero_grad()
     model(x).backward(torch.ones(2, 5, dtype=torch.float64))
     assert_gradients_close(first, {n: p.grad for n, p in model.named_parameters()})
+
+
+@pytest.mark.parametrize(
+    ("signature", "shape", "help"),
+    [
+        ("[N, 3, H, W]", (2, 8, 9, 3), "images are [N, C, H, W] here: `x.permute(0, 3, 1, 2)`"),
+        ("[N, T, 5]", (2, 5, 7), "`x.permute(0, 2, 1)`"),
+        ("[N, 1, 8, 8]", (2, 8, 8), "the axis of channels is missing: `x.unsqueeze(1)`"),
+        ("[N, 1, 8, 8]", (8, 8), "the axes of batch and channels are missing: `x[None, None]`"),
+        ("[N, 8]", (2, 8, 1), "`x.squeeze(2)`"),
+        ("[N, 64]", (2, 1, 8, 8), "`x.flatten(1)`"),
+        ("[N, 3, H, W]", (2, 1, 8, 9), "one grey channel as 3: `x.expand(-1, 3, -1, -1)`"),
+        (
+            "[N, 1, H, W]",
+            (2, 3, 8, 9),
+            "the channels as one grey channel: `x.mean(1, keepdim=True)`",
+        ),
+        (
+            "[N, 1, 32, 32]",
+            (2, 1, 28, 28),
+            "zeros around it: `torch.nn.functional.pad(x, (2, 2, 2, 2))`",
+        ),
+    ],
+)
+def test_an_input_that_does_not_fit_is_shown_how_it_would(
+    signature: str, shape: tuple[int, ...], help: str
+) -> None:
+    model = netdsl.loads(f"net A(x: {signature}) {{ return x -> relu }}")
+    x = torch.zeros(shape)
+    with pytest.raises(NetError) as raised:
+        model(x)
+    (found,) = raised.value.diagnostics
+    assert found.helps == (help,)
+    call = help.split("`")[1]
+    model(eval(call, {"x": x, "torch": torch}))
+
+
+@pytest.mark.parametrize("backend", ["auto", "reference"])
+def test_a_window_too_large_for_an_input_is_shown_in_the_text(backend: str) -> None:
+    text = (
+        "net A(x: [N, 1, H, W]) {\n  return x -> (max_pool(2) -> conv(1, 5, pad=0)) as stem[]\n}\n"
+    )
+    model = netdsl.loads(text, backend=backend)
+    with pytest.raises(NetError) as raised:
+        model(torch.zeros(1, 1, 6, 8))
+    assert str(raised.value) == (
+        """\
+error[N207]: the window of `conv` is larger than its input
+ --> <text>:2:31
+  |
+2 |   return x -> (max_pool(2) -> conv(1, 5, pad=0)) as stem[]
+  |                               ^^^^^^^^^^^^^^^^^ H: window 5, input 3
+  = note: in the stage `stem.1`
+  = help: a smaller `k`, or an input of at least 5 along H"""
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.elaborate.remedies.site import Remedy, Site, with_value, without_argument
+from netdsl.elaborate.scope import Binding
 from netdsl.elaborate.values import is_whole
 from netdsl.errors import Edit, Span
 from netdsl.op import OPS
@@ -23,10 +24,8 @@ def keep_middle(site: Site) -> Remedy | None:
             call = site.call.text
             rest = call[k.span.start - site.call.start :]
             text = f"{call[: first.span.start - site.call.start]}{rest}"
-            help = (
-                f"the channels of the input are known, only those of the output are said: `{text}`"
-            )
-            return Remedy(help, (without_argument(first.span),))
+            help = f"the input's channels are known, `c` is those of the output: `{text}`"
+            return Remedy(help, (without_argument(first.span),), _is_known(first, site))
     return Remedy(
         "write `pad=0`, or both sides of every axis: `pad=(top, bottom, left, right)`",
         (site.with_argument("pad=0"),),
@@ -48,7 +47,13 @@ def features_first(site: Site) -> Remedy | None:
     if d is None or bias is None or not is_whole(bias.value) or "=" in bias.span.text:
         return None
     help = f"the input's features are known, `d` is those of the output: `linear({bias.span.text})`"
-    return Remedy(help, (without_argument(d.span),))
+    return Remedy(help, (without_argument(d.span),), _is_known(d, site))
+
+
+def _is_known(given: Binding, site: Site) -> bool:
+    """Whether a number is that of the input's channels or features."""
+    x = site.types[0] if site.operands else None
+    return x is not None and x.rank > 1 and given.value in (x.shape[1], x.shape[-1])
 
 
 def smaller_groups(site: Site) -> Remedy | None:
