@@ -86,8 +86,8 @@ def _by_node(given: Mapping[Value, Source]) -> dict[int, dict[int, Source]]:
 
 
 def with_sizes(graph: Graph, bindings: Mapping[str, int]) -> Graph:
-    """The graph for concrete sizes; raises `Problem`, with the place and the path of the stage, where
-    a shape rule does not hold for them."""
+    """The graph for concrete sizes; raises `Problem`, with the stage's place and path, where a rule
+    of shapes does not hold for them."""
     change = concrete(bindings)
 
     def substitute(b: Builder, n: int, node: Node, xs: Values) -> Values | None:

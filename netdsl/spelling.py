@@ -227,7 +227,8 @@ def closest(name: str, known: Iterable[str]) -> str | None:
     from difflib import get_close_matches  # needed for errors only
 
     names = {other.lower(): other for other in reversed(list(known)) if other != name}
-    found = get_close_matches(name.lower(), names, n=1, cutoff=0.7)
+    cutoff = 0.7 if len(name) > 4 else 0.65  # one slip is much of a short name
+    found = get_close_matches(name.lower(), names, n=1, cutoff=cutoff)
     return names[found[0]] if found else None
 
 

@@ -11,6 +11,7 @@ from netdsl.elaborate.binding import known_type, match
 from netdsl.elaborate.layers import operand
 from netdsl.elaborate.least import least_of_block
 from netdsl.elaborate.naming import inside
+from netdsl.elaborate.remedies.images import misfit
 from netdsl.elaborate.scope import NESTING, Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
@@ -56,7 +57,11 @@ def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: 
     for tensor, value in zip(definition.tensors, given.tensors, strict=True):
         actual = value if value is UNKNOWN else operand(value, caller)
         if tensor.type is not None:
-            match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
+            try:
+                match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
+            except Problem as problem:
+                assert isinstance(actual, Value)  # what is unknown fits
+                raise misfit(problem, tensor.type, actual, caller) from None
         scope.define(tensor.name, actual)
     return run(definition, scope)
 

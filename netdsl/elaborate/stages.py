@@ -47,10 +47,11 @@ def _starts_with_a_layer(node: Chain, layer: Any, scope: Scope) -> Problem:
     """`relu -> x`, or layers in a row without a tensor."""
     message = f"`{layer}` is a layer, not a tensor"
     first = node.stages[0]
-    found = scope.find(first.name.text) if isinstance(first, Bare) else None
-    if found is not None and is_tensor(found.value):
-        swapped = (Edit(node.head.span, first.span.text), Edit(first.span, node.head.span.text))
-        help = f"the tensor comes first: `{first.span.text} -> {node.head.span.text}`"
+    found = scope.find(first.name.text) if isinstance(first, (Bare, Call)) else None
+    if isinstance(first, (Bare, Call)) and found is not None and is_tensor(found.value):
+        name, head = first.name.span, node.head.span
+        swapped = (Edit(head, name.text), Edit(name, head.text))
+        help = f"the tensor comes first: `{name.text} -> {head.text}`"
         return Problem("N111", message, helps=(help,), edits=swapped, sure=True)
     help = "a chain starts with a tensor: `x -> …`; layers in a row are `(a -> b)`"
     return Problem("N111", message, helps=(help,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from netdsl.elaborate.binding import known_type
@@ -26,10 +27,11 @@ from netdsl.elaborate.values import (
     describe,
     is_number,
     is_tensor,
+    is_whole,
     show,
 )
 from netdsl.elaborate.walk import evaluate, statement
-from netdsl.errors import Edit, Problem
+from netdsl.errors import Diagnostics, Edit, Problem
 from netdsl.initial import Init, Initial, weight_init
 from netdsl.op import Param as Owned
 from netdsl.op import Type
@@ -49,6 +51,8 @@ from netdsl.syntax import (
     Unpack,
     names_in,
 )
+
+TRIED = 12  # values on either side of one that a `require` refuses
 
 
 @statement(Assign)
@@ -196,7 +200,30 @@ def _require(node: Require, scope: Scope) -> None:
         if b is not None and (is_number(b.value) or isinstance(b.value, (bool, str, Poly)))
     )
     message = node.text or f"`{node.condition.span.text}` does not hold"
-    raise Problem("N140", message, label="required here", notes=notes)
+    near = _near(node, scope)
+    raise Problem(
+        "N140",
+        message,
+        label="required here",
+        notes=notes,
+        helps=(f"it would hold for {near[0]} = {near[1].text}",) if near else (),
+        edits=near[1:] if near else (),
+    )
+
+
+def _near(node: Require, scope: Scope) -> tuple[str, Edit] | None:
+    """The nearest value of a number in the condition that makes it true, put where it is given."""
+    for name in names_in(node.condition):
+        found = scope.find(name.text)
+        if found is None or found.origin is None or not is_whole(found.value):
+            continue
+        for step in sorted(range(-TRIED, TRIED + 1), key=abs):
+            changed = found.value + step
+            inner = scope.inner({name.text: Binding(changed, found.span)})
+            inner.run = replace(scope.run, found=Diagnostics())
+            if changed > 0 and evaluate(node.condition, inner) is True:
+                return name.text, Edit(found.origin, str(changed))
+    return None
 
 
 @statement(Return)

@@ -34,8 +34,9 @@ def unopened(place: Place) -> Diagnostic | None:
     if token.type not in OPENS or place.open is None or CLOSES[place.open.type] == token.type:
         return None
     opening = OPENS[token.type]
-    places = range(place.i, max(place.i - BACK, place.trials.start, 1), -1)
+    places = range(place.i - 1, max(place.i - BACK, place.trials.start, 1), -1)
     likely = [at for at in places if _opens_like_its_sibling(place, at)]
+    likely += [at for at in range(place.i - 1, place.trials.start, -1) if _is_group(place, at)]
     calls = [at for at in places if opening != "LBRACE" and place.kinds[at - 1] == "NAME"]
     for at in (*likely, *calls, *places):
         if place.works(at, opening, goal=place.next_item):
@@ -50,6 +51,13 @@ def unopened(place: Place) -> Diagnostic | None:
                 sure=at in likely or at in calls,
             )
     return None
+
+
+def _is_group(place: Place, at: int) -> bool:
+    """Whether `… ) as name` closes a group that starts with the line's first stage."""
+    line = place.token.span.line
+    starts = place.kinds[at - 1] == "ARROW" and place.first_on_line(at - 1)
+    return place.behind == "AS" and starts and place.tokens[at].span.line == line
 
 
 def _opens_like_its_sibling(place: Place, at: int) -> bool:

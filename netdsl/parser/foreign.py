@@ -116,13 +116,11 @@ def called_twice(place: Place) -> Diagnostic | None:
 
 def two_tokens(place: Place) -> Diagnostic | None:
     """`a ** b`, `x => relu`, `y := x`."""
-    before, token = place.before, place.token
-    if before is None or before.span.end != token.span.start:
+    pair = next((p for p in (place.i - 1, place.i) if _pair(place, p) in PAIRS), None)
+    if pair is None:
         return None
-    here = PAIRS.get(before.text + token.text)
-    if here is None:
-        return None
-    whole = before.span.to(token.span)
+    here = PAIRS[_pair(place, pair)]
+    whole = place.tokens[pair].span.to(place.tokens[pair + 1].span)
     return Diagnostic(
         "N006",
         f"`{whole.text}` is `{here}` here",
@@ -130,6 +128,14 @@ def two_tokens(place: Place) -> Diagnostic | None:
         edits=(Edit(whole, here),),
         sure=True,
     )
+
+
+def _pair(place: Place, i: int) -> str:
+    """The text of token `i` and the next one, where they touch."""
+    if not 0 <= i < len(place.tokens) - 1:
+        return ""
+    first, second = place.tokens[i : i + 2]
+    return first.text + second.text if first.span.end == second.span.start else ""
 
 
 PAIRS = {"**": "^", "=>": "->", ":=": "=", "->>": "->", "=>>": "->", "|>": "->", "===": "=="}

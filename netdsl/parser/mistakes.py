@@ -23,6 +23,7 @@ LEFT_OUT = (
     *("SEMICOLON", "IN", "THEN", "ELSE", "AS", "DOTDOT", "FOR", "LET"),
 )
 SHOWN = 6  # expected tokens that a message lists
+GIVES = {"COLON", "EQUAL"}  # what a value stands behind
 BACK = 3  # tokens before the mistake where it may have been left out
 
 
@@ -108,15 +109,27 @@ def missing_equals(place: Place) -> Diagnostic | None:
 def _is_option(place: Place) -> bool:
     """Whether the name before is that of a hyper-parameter which the called layer need not have."""
     assert place.open is not None and place.before is not None
-    op = OPS.get(place.tokens[place.tokens.index(place.open) - 1].text)
-    field = op.schema().get(place.before.text) if op is not None else None
-    return field is not None and field.default is not REQUIRED
+    called, name = place.tokens[place.tokens.index(place.open) - 1].text, place.before.text
+    if (op := OPS.get(called)) is not None:
+        field = op.schema().get(name)
+        return field is not None and field.default is not REQUIRED
+    signature = False
+    for n, token in enumerate(place.tokens[:-1]):
+        if token.type in {"NET", "BLOCK"}:
+            signature = place.tokens[n + 1].text == called
+        elif token.type == "LBRACE":
+            signature = False
+        elif signature and token.text == name and place.kinds[n + 1] == "EQUAL":
+            return True
+    return False
 
 
 def no_value_name(place: Place) -> Diagnostic | None:
     """`x -> relu` alone, `conv(8, 3)` alone: a statement without `=`."""
     first = place.before
     if first is None or first.type != "NAME" or not {"EQUAL", "COMMA", "LSQB"} <= place.accepts:
+        return None
+    if place.closes_something:
         return None
     start = Span(first.span.source, first.span.start, first.span.start)
     returns = place.works(place.i - 1, "RETURN") and place.ends_body(place.i - 1)
@@ -156,6 +169,10 @@ def missing_token(place: Place) -> Diagnostic | None:
             for terminal in LEFT_OUT:
                 if place.works(at, terminal, goal=goal):
                     return _missing(place, at, terminal)
+    value = next((n for n in range(place.i - 1, 0, -1) if place.kinds[n - 1] in GIVES), None)
+    for terminal in ("LSQB", "LBRACE", "LPAR"):  # a list or table that starts further back
+        if value is not None and place.works(value, terminal):
+            return _missing(place, value, terminal)
     return None
 
 
@@ -176,6 +193,8 @@ def _missing(place: Place, at: int, terminal: str) -> Diagnostic:
 
 def run_together(place: Place) -> Diagnostic | None:
     """`max_pool3, stride=2)`, `n0]`: a bracket was left out between two words."""
+    if place.token.type not in {"RPAR", "RSQB", "EQUAL"}:
+        return None
     known = {t.text for t in place.tokens if t.type == "NAME"} | set(OPS)
     for at in range(place.i, max(place.i - 1 - 2 * BACK, 0), -1):
         token = place.tokens[at]
@@ -289,6 +308,7 @@ MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
     *FOREIGN,
     keyword_as_name,
     surplus_close,
+    run_together,
     unopened,
     unclosed,
     missing_arrow,
@@ -296,7 +316,6 @@ MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
     no_value_name,
     ends_early,
     missing_token,
-    run_together,
     wrong_token,
     surplus_token,
     outside,

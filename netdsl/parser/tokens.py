@@ -98,6 +98,8 @@ def _too_long(token: Token) -> Problem | None:
 
 def _end_of_run(text: str, start: int) -> int:
     """Where the characters that belong to the first one end: those of a word, else it is alone."""
+    if text[start : start + 2] in SPELLINGS:
+        return start + 2
     end = start + 1
     while end < len(text) and text[start].isalpha() and (text[end].isalnum() or text[end] == "_"):
         end += 1

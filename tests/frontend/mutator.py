@@ -54,7 +54,7 @@ def graphs(text: str, name: str) -> list[Graph]:
     return [build(read, net.name) for net in nets_of(read) if net.complete]
 
 
-def repairs(mutant: Mutant, diagnostics: tuple[Diagnostic, ...]) -> Iterator[str]:
+def repairs(diagnostics: tuple[Diagnostic, ...]) -> Iterator[str]:
     """The text after the edits of each finding alone, and after those of all."""
     for diagnostic in diagnostics:
         if diagnostic.edits:
@@ -68,7 +68,7 @@ def wronged(mutant: Mutant) -> set[int]:
     """The lines of the statement that the change is in, and of those that it makes wrong: they use
     a name that it gives, or take or make what a changed signature says."""
     own = statement_lines(mutant.text, mutant.line)
-    found = set(own)
+    found = set(own) | {mutant.text.count("\n", 0, at) + 1 for at in _partners(mutant)}
     lines = mutant.text.split("\n")
     header = re.match(r"(net|block)\b", lines[own.start - 1])
     given = set(_given(mutant, lines[mutant.line - 1]))
@@ -79,6 +79,21 @@ def wronged(mutant: Mutant) -> set[int]:
         if names & given or makes:
             found.update(statement_lines(mutant.text, n))
     return found
+
+
+def _partners(mutant: Mutant) -> Iterator[int]:
+    """Where the partner stands of a bracket that was left out: it is what is wrong now."""
+    removed = mutant.original[mutant.at]
+    if len(mutant.text) != len(mutant.original) - 1 or removed not in "()[]{}":
+        return
+    text, stack = code_of(mutant.original), list[int]()
+    for i, character in enumerate(text):
+        if character in "([{":
+            stack.append(i)
+        elif character in ")]}" and stack:
+            opened = stack.pop()
+            if mutant.at in (opened, i):
+                yield min(opened if mutant.at == i else i - 1, len(mutant.text))
 
 
 def _given(mutant: Mutant, line: str) -> Iterator[str]:
@@ -194,7 +209,7 @@ def foreign_operator(text: str, rng: random.Random) -> Iterator[Change]:
 
 
 def in_channels(text: str, rng: random.Random) -> Iterator[Change]:
-    before = "3"
+    before = next((m[1] for m in _matches(r"x: \[N, (\d+)(?=, )", text)), "3")
     for m in _matches(r"\b(conv|linear)\((\d+)(?=, |\))", text):
         yield m.start(2), m.start(2), f"{before}, "
         before = m[2]

@@ -154,7 +154,8 @@ error[N140]: depth is 6n+2
   |
 2 |   require depth % 6 == 2, "depth is 6n+2"
   |   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ required here
-  = note: depth = 21"""
+  = note: depth = 21
+  = help: it would hold for depth = 20"""
     )
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from netdsl.elaborate.remedies.calls import (
+    channels_known,
     features_first,
     half,
     keep_middle,
@@ -29,6 +30,7 @@ from netdsl.elaborate.remedies.operands import (
     multiply_transposed,
     over_channels,
     project,
+    same_width,
     transpose,
 )
 from netdsl.elaborate.remedies.site import Remedy, Site
@@ -38,8 +40,15 @@ __all__ = ["REMEDIES", "Remedy", "Site", "explain"]
 
 REMEDIES: dict[str, tuple[Callable[[Site], Remedy | None], ...]] = {
     "N201": (other_rank, say_axis),
-    "N206": (multiply_transposed, exact_division, over_channels, transpose, project),
-    "N207": (channels_first, smaller_window),
+    "N206": (
+        multiply_transposed,
+        exact_division,
+        over_channels,
+        transpose,
+        same_width,
+        project,
+    ),
+    "N207": (channels_first, channels_known, smaller_window),
     "N106": (features_first,),
     "N208": (keep_middle,),
     "N209": (half,),

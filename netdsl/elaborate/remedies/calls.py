@@ -13,23 +13,36 @@ LARGE = 8  # a window that is more likely a number of channels
 
 
 def keep_middle(site: Site) -> Remedy | None:
-    """An even window; or PyTorch's `Conv2d(in, out, k)`, whose `out` was taken for the window."""
+    """An even window: its padding, or an odd one."""
     k, stride = site.own("k"), site.own("stride")
-    if k is None:
+    if (known := channels_known(site)) is not None:
+        return known
+    if k is None or not is_whole(k.value):
+        return Remedy(SIDES, (site.with_argument("pad=0"),))
+    step = stride.value if stride is not None and is_whole(stride.value) else 1
+    if step == 1 and k.value > 2:
+        edit = with_value("k", k, str(k.value - 1))
+        return Remedy(f"an odd window has a middle: `k={k.value - 1}`; or {SIDES}", (edit,))
+    pad = step // 2 if k.value == 2 * step and step % 2 == 0 else 0
+    return Remedy(SIDES.replace("pad=0", f"pad={pad}"), (site.with_argument(f"pad={pad}"),))
+
+
+SIDES = "write `pad=0`, or both sides of every axis: `pad=(top, bottom, left, right)`"
+
+
+def channels_known(site: Site) -> Remedy | None:
+    """PyTorch's `Conv2d(in, out, k)`, whose `out` was taken for the window."""
+    first, k, stride = site.own("c"), site.own("k"), site.own("stride")
+    if first is None or k is None or stride is None or not is_whole(k.value):
         return None
-    positional = "=" not in k.span.text
-    if positional and stride is not None and is_whole(k.value) and k.value >= LARGE:
-        first = site.own("c")
-        if first is not None and "=" not in stride.span.text:
-            call = site.call.text
-            rest = call[k.span.start - site.call.start :]
-            text = f"{call[: first.span.start - site.call.start]}{rest}"
-            help = f"the input's channels are known, `c` is those of the output: `{text}`"
-            return Remedy(help, (without_argument(first.span),), _is_known(first, site))
-    return Remedy(
-        "write `pad=0`, or both sides of every axis: `pad=(top, bottom, left, right)`",
-        (site.with_argument("pad=0"),),
-    )
+    if any("=" in given.span.text for given in (first, k, stride)):
+        return None
+    if k.value < LARGE and not _is_known(first, site):
+        return None
+    call, start = site.call.text, site.call.start
+    text = f"{call[: first.span.start - start]}{call[k.span.start - start :]}"
+    help = f"the input's channels are known, `c` is those of the output: `{text}`"
+    return Remedy(help, (without_argument(first.span),), _is_known(first, site))
 
 
 def half(site: Site) -> Remedy | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from netdsl.elaborate.remedies.site import Remedy, Site, with_value
-from netdsl.errors import Edit, Span
+from netdsl.elaborate.scope import Scope
+from netdsl.errors import Edit, Problem, Span
 from netdsl.ir import Input
-from netdsl.op import Type
+from netdsl.op import Type, Value
 from netdsl.sizes import Poly, Size
+from netdsl.syntax import TensorType
 
 CHANNELS = (1, 2, 3, 4)  # of images that come from outside
 
@@ -20,10 +23,7 @@ def channels_first(site: Site) -> Remedy | None:
     declared = _declared(site)
     if declared is None or not is_channels_last(site.types[0]):
         return None
-    span, sizes = declared
-    text = f"[{', '.join([sizes[0], sizes[3], sizes[1], sizes[2]])}]"
-    help = f"images are [N, C, H, W] here, this one seems to be [N, H, W, C]: declare `{text}`"
-    return Remedy(help, (Edit(span, text),))
+    return _in_order(*declared)
 
 
 def is_channels_last(x: Type) -> bool:
@@ -44,11 +44,49 @@ def channels_number(site: Site) -> Remedy | None:
     return Remedy(help, (Edit(span, text),))
 
 
+def misfit(problem: Problem, written: TensorType, value: Value, scope: Scope) -> Problem:
+    """The problem of a block's input, with a declaration that fits: the block's or the net's."""
+    declared = _declared_as(value, scope)
+    sizes = [size.span.text for size in written.sizes]
+    remedy: Remedy | None = None
+    if is_channels_last(value.type) and declared is not None and len(sizes) == 4:
+        remedy = _in_order(declared[0], declared[1])
+    elif len(sizes) == value.type.rank == 4 and _is_last(sizes):
+        remedy = _in_order(written.span, sizes)
+    elif declared is not None and len(declared[1]) == len(sizes):
+        span, own = declared
+        fitting = [
+            text if isinstance(size, Poly) and text.isdigit() else mine
+            for size, text, mine in zip(value.type.shape, sizes, own, strict=True)
+        ]
+        if fitting != own:
+            text = f"[{', '.join(fitting)}]"
+            remedy = Remedy(f"declare the input of the net as `{text}`", (Edit(span, text),))
+    if remedy is None:
+        return problem
+    made = Problem(problem.diagnostic.code, problem.diagnostic.message)
+    made.diagnostic = replace(problem.diagnostic, helps=(remedy.help,), edits=remedy.edits)
+    return made
+
+
+def _is_last(sizes: list[str]) -> bool:
+    """Whether the written sizes of an image end in its channels."""
+    return sizes[3] in map(str, CHANNELS) and sizes[1] not in map(str, CHANNELS)
+
+
+def _in_order(span: Span, sizes: list[str]) -> Remedy:
+    text = f"[{', '.join([sizes[0], sizes[3], sizes[1], sizes[2]])}]"
+    help = f"images are [N, C, H, W] here, this one seems to be [N, H, W, C]: declare `{text}`"
+    return Remedy(help, (Edit(span, text),))
+
+
 def _declared(site: Site) -> tuple[Span, list[str]] | None:
     """The sizes of the net's input that the first operand is, as written, and their place."""
-    if not site.operands:
-        return None
-    node = site.scope.run.builder.graph.node(site.operands[0].node)
+    return _declared_as(site.operands[0], site.scope) if site.operands else None
+
+
+def _declared_as(value: Value, scope: Scope) -> tuple[Span, list[str]] | None:
+    node = scope.run.builder.graph.node(value.node)
     if not isinstance(node.op, Input) or node.span is None:
         return None
     match = _SIZES.search(node.span.text)

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
+
 from netdsl.elaborate.remedies.site import Remedy, Site, with_value
 from netdsl.elaborate.values import is_whole
-from netdsl.errors import Edit
+from netdsl.errors import Edit, Span
+from netdsl.ir import Source
 from netdsl.op import Type
 from netdsl.sizes import Floor, Poly, Size, ceildiv
 
 POINTWISE = {"add", "sub", "mul", "div", "maximum", "minimum"}
+KEEPING = {"bn", "relu", "dropout", "ln", "max_pool", "avg_pool"}  # they keep the channels
 STRIDES = (1, 2, 3, 4, 8)
 
 
@@ -114,6 +118,42 @@ def project(site: Site) -> Remedy | None:
     written = _stride_text(site, stride)
     text = f"{span.text} -> conv({site.spell(channels)}, 1{written})"
     return Remedy(f"project the skip with a 1x1 convolution: `{text}`", (Edit(span, f"({text})"),))
+
+
+def same_width(site: Site) -> Remedy | None:
+    """Two branches of one stride whose last convolutions have different widths."""
+    if site.op.name != "add" or _unequal(*site.types) != [1]:
+        return None
+    producers = [_convolution(site, value.node) for value in site.operands]
+    left, right = producers
+    wanted = site.spell(site.types[1].shape[1])
+    if left is None or right is None or wanted is None or left == right:
+        return None
+    match = _WIDTH.match(left.text)
+    if match is None:
+        return None
+    place = Span(left.source, left.start + match.start(1), left.start + match.end(1))
+    text = f"{left.text[: match.start(1)]}{wanted}{left.text[match.end(1) :]}"
+    return Remedy(f"the two branches need one width: is `{text}` meant?", (Edit(place, wanted),))
+
+
+_WIDTH = re.compile(r"conv\(\s*([^,()]+)")
+
+
+def _convolution(site: Site, n: int) -> Span | None:
+    """The place of the convolution that a value comes from, behind what keeps its channels."""
+    graph = site.scope.run.builder.graph
+    source, here = site.call.source, site.scope.space.prefix
+    while True:
+        node = graph.node(n)
+        if node.span is None or node.span.source != source or not node.path.startswith(here):
+            return None  # it comes from outside of the body
+        if node.op.name == "conv":
+            return node.span
+        makers = {m for m, _ in graph.in_edges(n) if not isinstance(graph.node(m).op, Source)}
+        if node.op.name not in KEEPING or len(makers) != 1:
+            return None
+        (n,) = makers
 
 
 def _stride(x: Type, f: Type) -> int | None:
