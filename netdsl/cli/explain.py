@@ -22,7 +22,7 @@ def explain(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Explain a code of `netdsl check`, with an example of the mistake and of the repair.
+    """Explain a code of `netdsl check`, with its mistake and repair.
 
     Without a code: all of them, a line each.
 

@@ -61,6 +61,8 @@ def _in_body(definition: Definition) -> Iterator[Diagnostic]:
         reads.update(_signature_reads(part))
     told: set[str] = set()
     for name, statement in given:
+        if isinstance(statement, Unpack) and any(reads[n.text] for n in statement.names):
+            continue  # each result must have a name
         if not reads[name.text] and not name.text.startswith("_") and name.text not in told:
             told.add(name.text)
             yield _of_statement(name, statement)
