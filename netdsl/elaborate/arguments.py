@@ -159,6 +159,7 @@ def _refuse_mixed(
         label=f"{describe(wrong.value)} is no tensor",
         helps=(f"write `{_with(span, gap, '; ')}`",),
         edits=(Edit(gap, "; "),),
+        sure=True,
     )
 
 

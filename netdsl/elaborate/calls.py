@@ -43,9 +43,17 @@ def use(
         written = args.read(node, scope) if isinstance(node, Call) else args.NOTHING
     if problem is not None:
         scope.report(problem, node.name.span)
+        target = _meant(node.name, problem)
     if target is UNKNOWN:
         return UNKNOWN
     return USE[type(target)](target, Use(node, written, piped), scope, path)
+
+
+def _meant(name: Name, problem: Problem) -> Any:
+    """The layer that another library calls so, that what is wrong with its use comes out too."""
+    here = layer_spelling(name.text)
+    known = here in OPS and problem.diagnostic.sure
+    return Library(OPS[here]) if here is not None and known else UNKNOWN
 
 
 def resolve(name: Name, scope: Scope, called: bool = False) -> Any:

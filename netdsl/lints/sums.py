@@ -17,11 +17,13 @@ def sum_into_a_pipe(file: File, graphs: Sequence[Graph]) -> Iterator[Diagnostic]
         head = node.head
         if not isinstance(head, Binary) or head.operator not in ("+", "-"):
             continue
-        if not isinstance(head.right, Name) or not _is_branch(node.stages):
+        if not (isinstance(head.left, Name) and isinstance(head.right, Name)):
+            continue
+        if not _is_branch(node.stages):
             continue
         if head.span.text.startswith("(") and head.span.text.endswith(")"):
             continue
-        left, right = head.left.span.text, head.right.text
+        left, right = head.left.text, head.right.text
         rest = "…" if len(node.stages) > 1 else node.stages[0].span.text
         yield Diagnostic(
             "W405",

@@ -52,8 +52,9 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
             continue
         except UnexpectedToken:
             accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call]
-            if tokens[i].span.line not in unreadable:
-                found.add(explain(tokens, i, accepts, trials))
+            mistake = explain(tokens, i, accepts, trials)
+            if unreadable.isdisjoint((tokens[i].span.line, mistake.span and mistake.span.line)):
+                found.add(mistake)
         except Problem as problem:
             found.add(problem.at(problem.diagnostic.span or tokens[max(i - 1, 0)].span))
         mistakes += 1

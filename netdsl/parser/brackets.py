@@ -120,11 +120,13 @@ def _places(place: Place) -> Iterator[tuple[Token, int]]:
     """The brackets that may be the unclosed one, and the token before which a partner makes the
     text readable; the likeliest first."""
     openers = _suspects(place)
-    for rule in (_like_its_sibling, _behind_a_number, _behind_an_argument, _ends_a_line, _anywhere):
-        for o in openers:
-            for at in [n for n in range(o + 2, place.i + 1) if rule(place, o, n)][:TRIED]:
-                if place.works(at, CLOSES[place.kinds[o]], goal=place.next_item):
-                    yield place.tokens[o], at
+    rules = (_like_its_sibling, _behind_a_number, _behind_an_argument, _ends_a_line, _anywhere)
+    for goal in (place.next_item, place.goal, place.near):  # there may be another mistake behind
+        for rule in rules:
+            for o in openers:
+                for at in [n for n in range(o + 2, place.i + 1) if rule(place, o, n)][:TRIED]:
+                    if place.works(at, CLOSES[place.kinds[o]], goal=goal):
+                        yield place.tokens[o], at
 
 
 def _suspects(place: Place) -> list[int]:

@@ -28,16 +28,17 @@ STATEMENTS = {
 
 def statement_of_python(place: Place) -> Diagnostic | None:
     """`def forward(self, x):`."""
-    for token in (place.token, place.before):
-        if token is not None and token.type in {"NAME", "IMPORT"} and token.text in STATEMENTS:
-            first = place.first_on_line(place.tokens.index(token))
-            if first or token.text == "lambda":
-                return Diagnostic(
-                    "N006",
-                    f"there is no `{token.text}` in the language",
-                    token.span,
-                    helps=(STATEMENTS[token.text],),
-                )
+    for n in range(place.i, max(place.i - 3, -1), -1):
+        token = place.tokens[n]
+        if token.type not in {"NAME", "IMPORT"} or token.text not in STATEMENTS:
+            continue
+        if place.first_on_line(n) or token.text == "lambda":
+            return Diagnostic(
+                "N006",
+                f"there is no `{token.text}` in the language",
+                token.span,
+                helps=(STATEMENTS[token.text],),
+            )
     return None
 
 

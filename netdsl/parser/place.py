@@ -175,23 +175,30 @@ class Place:
 
     def in_front(self, i: int, terminal: str) -> Edit:
         """The edit that puts a terminal in front of token `i`, spaced as people write it."""
-        text = TEXTS.get(terminal, terminal.lower())
+        text = text_of(terminal)
         before, token = self.tokens[i - 1].span, self.tokens[i].span
         if terminal in HUGS_BEFORE:
             space = " " if before.end == token.start and terminal in ("COMMA", "COLON") else ""
             return Edit(Span(token.source, before.end, before.end), text + space)
+        if terminal in HUGS_BEHIND and self.kinds[i - 1] == "NAME" and not self.first_on_line(i):
+            return Edit(Span(token.source, before.end, token.start), text)  # of a call, an index
         if terminal in HUGS_BEHIND or self.first_on_line(i):
             space = "" if terminal in HUGS_BEHIND else " "
             return Edit(Span(token.source, token.start, token.start), text + space)
         return Edit(Span(token.source, before.end, token.start), f" {text} ")
 
 
-NEAR = 6  # tokens behind the mistake
+NEAR = 4  # tokens behind the mistake
 FAR = 120  # tokens behind the mistake
 ITEMS = {"FROM", "EXTERN", "NET", "BLOCK"}
 STARTS = {"RETURN", "LET", "PARAM", "LAYER", "REQUIRE", "DEFAULT", "RECUR"}  # a statement
 HUGS_BEFORE = {"COMMA", "COLON", "SEMICOLON", "RPAR", "RSQB"}
 HUGS_BEHIND = {"LPAR", "LSQB"}
+
+
+def text_of(terminal: str) -> str:
+    """A terminal as it is written."""
+    return TEXTS.get(terminal, terminal.lower())
 
 
 def edit_out(tokens: Sequence[Token]) -> Edit:

@@ -34,7 +34,7 @@ def _next_start(tokens: list[Token], failed: int, depth: int, braces: int) -> in
         first = i == 0 or tokens[i].span.line > tokens[i - 1].span.line
         if kind == "$END" or (first and kind in ITEM_STARTS | STATEMENT_STARTS):
             return i
-        if kind == "NAME" and first and depth == 0 and i > failed and behind in BEHIND_A_NAME:
+        if kind == "NAME" and first and depth == 0 and behind in BEHIND_A_NAME:
             return i
         if kind == "RBRACE" and braces == 0 and behind not in BEHIND_A_LOOP:
             return i
@@ -48,7 +48,10 @@ def _open_brackets(parser: InteractiveParser) -> tuple[int, int]:
     state = parser.parser_state
     size = next((n for n in _sizes(parser) if _is_start(parser, n, ("NET", "RETURN"))), 1)
     kinds = [value.type for value in state.value_stack[size - 1 :] if isinstance(value, Token)]
-    return sum(kind in ("LPAR", "LSQB") for kind in kinds), kinds.count("LBRACE")
+    return (
+        max(0, sum(OPEN.get(kind, 0) for kind in kinds)),
+        max(0, kinds.count("LBRACE") - kinds.count("RBRACE")),
+    )
 
 
 def _cut(parser: InteractiveParser, terminal: str) -> bool:

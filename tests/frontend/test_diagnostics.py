@@ -40,13 +40,22 @@ def test_a_halving_that_is_not_exact_is_explained() -> None:
 
 
 def test_names_of_other_libraries_are_known() -> None:
-    assert body_message("return x -> Conv2d(8, kernel_size=3)") == (
+    assert body_message("return x -> Conv2d(8, 3, strides=2)") == (
         """\
 error[N101]: `Conv2d` is called `conv` here
  --> t.net:2:13
   |
-2 | return x -> Conv2d(8, kernel_size=3)
-  |             ^^^^^^"""
+2 | return x -> Conv2d(8, 3, strides=2)
+  |             ^^^^^^
+
+error[N103]: `conv` has no hyper-parameter `strides`
+ --> t.net:2:26
+  |
+2 | return x -> Conv2d(8, 3, strides=2)
+  |                          ^^^^^^^^^
+  = note: the signature is `conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, \
+init=torch, bias_init=none)`
+  = help: it is called `stride` here"""
     )
     assert body_message("return x -> dropout(rate=0.1)") == (
         """\
