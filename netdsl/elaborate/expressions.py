@@ -73,7 +73,9 @@ def _name(node: Name, scope: Scope) -> Any:
         return Library(op)
     if node.text in _words():
         return node.text
-    raise _unknown(node, scope)
+    problem = _unknown(node, scope)
+    scope.report(problem, node.span)
+    return _meant(node, problem)
 
 
 def _whole_state(state: State, node: Name) -> Problem:
@@ -91,6 +93,14 @@ def _words() -> frozenset[str]:
     """Names that stand for values of hyper-parameters: `half`, `zeros`, `he`."""
     kinds = [f.metadata["kind"] for op in OPS.values() for f in op.schema().values()]
     return frozenset(NAMED).union(*(kind.words for kind in kinds))
+
+
+def _meant(node: Name, problem: Problem) -> Any:
+    """What another library calls so, that what is wrong with its use comes out too."""
+    if node.text in WORDS:
+        return {"true": True, "false": False, "none": None}[WORDS[node.text]]
+    here = layer_spelling(node.text)
+    return Library(OPS[here]) if here is not None and problem.diagnostic.sure else UNKNOWN
 
 
 def _unknown(node: Name, scope: Scope) -> Problem:
