@@ -6,16 +6,17 @@ check("skip.net")                           # every finding about every net of t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from netdsl.edits import apply, carried_back, disjoint
 from netdsl.elaborate import Program, elaborate, explore
 from netdsl.elaborate import nets as blocks
 from netdsl.elaborate.scope import NODES
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.values import Block, show
-from netdsl.errors import LIMIT, Diagnostic, Diagnostics, NetError
+from netdsl.errors import LIMIT, Diagnostic, Diagnostics, Edit, NetError, Source
 from netdsl.ir import Graph
 from netdsl.lints import is_allowed, lint
 from netdsl.parser import from_text
@@ -66,7 +67,8 @@ def build(
     """The graph of a net of the first file. Raises `NetError`."""
     found = Diagnostics()
     program = syntax(sources, found)
-    found.raise_errors()
+    if found.errors:
+        raise NetError(check_sources(sources, net))
     graph = elaborate(program, net, hyper or {}, found, limit)
     found.raise_errors()
     assert graph is not None
@@ -102,6 +104,8 @@ def all_findings(sources: Sources, net: str | None = None) -> tuple[Diagnostic, 
     found = Diagnostics()
     program = syntax(sources, found)
     if found.errors:
+        for diagnostic in _behind(sources, found.errors, net):
+            found.add(diagnostic)
         return found.sorted()
     names = [net] if net else [n.name for n in _nets(program, found) if n.complete]
     graphs = [elaborate(program, name, {}, found) for name in names]
@@ -110,6 +114,27 @@ def all_findings(sources: Sources, net: str | None = None) -> tuple[Diagnostic, 
         for warning in lint(program.files[program.root], [g for g in graphs if g is not None]):
             found.add(warning)
     return tuple(d for d in found.sorted() if d.is_error or not is_allowed(d))
+
+
+def _behind(
+    sources: Sources, mistakes: tuple[Diagnostic, ...], net: str | None
+) -> Iterator[Diagnostic]:
+    """The errors that mistakes in the syntax hide: those of the text as it was meant, where that is
+    sure of every mistake."""
+    if not all(mistake.sure for mistake in mistakes):
+        return
+    edits = [edit for mistake in mistakes for edit in mistake.edits]
+    mended: dict[str, Source] = {}
+    changes: dict[Source, tuple[Source, list[Edit]]] = {}
+    for key, source in sources.files.items():
+        here = disjoint([edit for edit in edits if edit.span.source == source])
+        mended[key] = Source(source.name, apply(source, here))
+        changes[mended[key]] = source, here
+    if any(parsed(source)[1] for source in mended.values()):
+        return
+    for diagnostic in all_findings(replace(sources, files=mended), net):
+        if diagnostic.is_error:
+            yield carried_back(diagnostic, changes)
 
 
 def _explore(program: Program, found: Diagnostics) -> None:

@@ -15,16 +15,23 @@ TRIED = 60  # places for the missing bracket
 
 
 def surplus_close(place: Place) -> Diagnostic | None:
-    """`)` without `(`."""
+    """`)` without `(`; `conv(64, 3))` inside a body."""
     token = place.token
-    if token.type not in CLOSES.values() or place.open is not None:
+    if token.type not in CLOSES.values():
         return None
     alone = place.works(place.i, cut=1)
+    twice = place.before is not None and place.before.type == token.type
+    open = place.open
+    in_body = open is not None and open.type == "LBRACE" and token.type != "RBRACE"
+    if open is not None and not (in_body and alone and twice):
+        return None
     return Diagnostic(
         "N002",
         f"this `{token.text}` closes nothing",
         token.span,
+        helps=("take it out",) if alone else (),
         edits=(Edit(token.span, ""),) if alone else (),
+        sure=alone and twice,
     )
 
 

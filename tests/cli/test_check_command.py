@@ -74,8 +74,8 @@ def test_fix_writes_what_is_sure_and_says_what_is_left(netdsl: Command) -> None:
     assert ran.out.startswith("error[N101]: there is no layer `rellu`\n")
     assert ran.err == (
         "a.net:2:15: fixed [N006]: `nn.` is not needed: `nn.Conv2d` is called `conv` here\n"
-        "a.net:2:29: fixed [N208]: `conv` with an even window must say its padding\n"
-        "a.net:2:34: fixed [N101]: `False` is called `false` here\n"
+        "a.net:2:34: fixed [N208]: `conv` with an even window must say its padding\n"
+        "a.net:2:39: fixed [N101]: `False` is called `false` here\n"
         "1 file: 1 error, no warnings\n"
     )
     wanted = PYTORCH.replace("nn.Conv2d(3, 8, 3, bias=False)", "conv(8, 3, bias=false)")

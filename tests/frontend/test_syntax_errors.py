@@ -16,12 +16,12 @@ def codes(text: str) -> list[str]:
 
 
 def test_a_missing_comma_is_named() -> None:
-    assert message("net A(x: [N]) { return x -> conv(8 3) }") == (
+    assert message("net A(x: [N]) { return x -> norm(8 0) }") == (
         """\
-error[N005]: missing `,` before `3`
+error[N005]: missing `,` before `0`
  --> t.net:1:36
   |
-1 | net A(x: [N]) { return x -> conv(8 3) }
+1 | net A(x: [N]) { return x -> norm(8 0) }
   |                                    ^"""
     )
 
@@ -51,27 +51,27 @@ error[N003]: a statement gives a value a name, and `=` is missing behind `x`
 
 
 def test_a_missing_arrow_is_named() -> None:
-    assert message("net A(x: [N]) {\n  y = x -> conv(8, 3) relu\n  return y\n}") == (
+    assert message("net A(x: [N]) {\n  y = x -> norm(8, 0) relu\n  return y\n}") == (
         """\
 error[N003]: `relu` stands where a new statement starts
  --> t.net:2:23
   |
-2 |   y = x -> conv(8, 3) relu
+2 |   y = x -> norm(8, 0) relu
   |                       ^^^^
   = help: as a further stage it needs an arrow: `-> relu`"""
     )
 
 
 def test_an_unclosed_bracket_is_shown_where_it_opens() -> None:
-    assert message("net A(x: [N]) {\n  return x -> conv(8, 3\n}\nnet B(x: [N]) { return x }") == (
+    assert message("net A(x: [N]) {\n  return x -> norm(8, 0\n}\nnet B(x: [N]) { return x }") == (
         """\
 error[N002]: this `(` is never closed
  --> t.net:2:19
   |
-2 |   return x -> conv(8, 3
+2 |   return x -> norm(8, 0
   |                   ^ `)` is missing
   = note: `}` stands here before its `)`
-  = help: put the `)` behind `3` in line 2"""
+  = help: put the `)` behind `0` in line 2"""
     )
 
 
@@ -94,7 +94,8 @@ error[N002]: this `}` closes nothing
  --> t.net:1:28
   |
 1 | net A(x: [N]) { return x } }
-  |                            ^"""
+  |                            ^
+  = help: take it out"""
     )
 
 
@@ -186,3 +187,41 @@ net A = B(c=3)
     words = text.split(" ")
     for i in range(len(words)):
         codes(" ".join(words[:i] + words[i + 1 :]))
+
+
+def test_errors_behind_a_mistake_in_the_syntax_come_in_the_same_run() -> None:
+    text = """\
+        net A(x: [N, 3, H, W]) {
+          a = x -> conv(8 3) -> relu
+          b = a → max_pol(2)
+          return b + c
+        }
+    """
+    assert message(text) == (
+        """\
+error[N005]: missing `,` before `3`
+ --> t.net:2:19
+  |
+2 |   a = x -> conv(8 3) -> relu
+  |                   ^
+
+error[N001]: `→` is no character of the language
+ --> t.net:3:9
+  |
+3 |   b = a → max_pol(2)
+  |         ^
+  = help: write `->`
+
+error[N101]: there is no layer `max_pol`
+ --> t.net:3:11
+  |
+3 |   b = a → max_pol(2)
+  |           ^^^^^^^
+  = help: did you mean `max_pool`?
+
+error[N101]: nothing here is called `c`
+ --> t.net:4:14
+  |
+4 |   return b + c
+  |              ^"""
+    )
