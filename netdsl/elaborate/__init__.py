@@ -23,7 +23,7 @@ from netdsl.elaborate.facts import Learnt
 from netdsl.elaborate.files import Library
 from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.recursion import deep
-from netdsl.elaborate.scope import NODES, Binding, Run, Scope, Stop
+from netdsl.elaborate.scope import NODES, Binding, Implied, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Bundle, is_whole
@@ -52,11 +52,16 @@ def elaborate(
     hyper: Mapping[str, object],
     found: Diagnostics,
     limit: int = NODES,
+    implied: list[Implied] | None = None,
 ) -> Graph | None:
-    """The graph of a net of the root file (None: its only one); None where there are errors."""
+    """The graph of a net of the root file (None: its only one); None where there are errors.
+
+    `implied` takes the paths of applications without a label.
+    """
     facts: tuple[tuple[str, Size], ...] = ()
     while True:
-        run = Run(Builder(), Diagnostics(), limit, facts=facts)
+        names: list[Implied] | None = None if implied is None else []
+        run = Run(Builder(), Diagnostics(), limit, facts=facts, implied=names)
         try:
             with deep(), pause_collector():
                 graph = _elaborated(program, net, hyper, run)
@@ -67,6 +72,8 @@ def elaborate(
             graph = None
         for diagnostic in run.found:
             found.add(diagnostic)
+        if implied is not None:
+            implied += names or []
         return graph
 
 

@@ -96,7 +96,7 @@ def _use_library(target: Library, use: Use, scope: Scope, path: str | None) -> A
     signature = of_op(target.op.name)
     given = args.bind(signature, use, scope.default(target.op), scope)
     op = build(target.op, given.hypers, scope, use.node.span, given.tensors)
-    path = path or scope.space.stage(target.name)
+    path = path or scope.implied(target.name, use.node.span)
     if op is UNKNOWN:
         return UNKNOWN
     spans = tuple(binding.span for binding in use.written.before)[: len(given.tensors)]
@@ -107,7 +107,7 @@ def _use_block(target: Block, use: Use, scope: Scope, path: str | None) -> Any:
     signature = of_definition(target.definition, target.name)
     defaults = {**target.preset, **scope.default(target.definition.span)}
     given = args.bind(signature, use, defaults, scope)
-    path = path or scope.space.stage(target.name)
+    path = path or scope.implied(target.name, use.node.span)
     claim(path, use.node.span, scope)
     return instantiate(target, given, path, scope, use.node.span)
 
@@ -151,7 +151,7 @@ def _place_shared(target: Instance, given: list[Binding]) -> Any:
 
 def _use_foreign(target: Foreign, use: Use, scope: Scope, path: str | None) -> Any:
     given = args.bind(of_definition(target.declared, target.name), use, {}, scope)
-    path = path or scope.space.stage(target.name)
+    path = path or scope.implied(target.name, use.node.span)
     claim(path, use.node.span, scope)
     return call_extern(target, given, path, scope, use.node.span)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.elaborate.binding import known_type
-from netdsl.elaborate.layers import operand
+from netdsl.elaborate.layers import claim, operand
 from netdsl.elaborate.loops import make_loops
 from netdsl.elaborate.recurrence import Recurrence, State, Step
 from netdsl.elaborate.scope import Binding, Scope
+from netdsl.elaborate.stages import label_text
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import describe, is_number, is_tensor, is_whole
 from netdsl.elaborate.walk import evaluate, execute, statement
@@ -21,7 +22,7 @@ from netdsl.kinds import MAX_SIZE
 from netdsl.op import Type, Value
 from netdsl.ops.shape import Expand
 from netdsl.sizes import Poly, Size
-from netdsl.syntax import Equation, Recur, Return
+from netdsl.syntax import Equation, Label, Recur, Return
 
 
 @statement(Recur)
@@ -30,6 +31,7 @@ def _recur(node: Recur, scope: Scope) -> None:
     recurrence = _opened(node, scope)
     names = {e.name.text: e.name for e in node.body if isinstance(e, Equation)}
     sequences: dict[str, Any] = {}
+    path = None if node.label is None else _path(node.label, scope)
     if recurrence is None and scope.run.exploring:
         _explore(node, scope.inner({n: Binding(UNKNOWN, name.span) for n, name in names.items()}))
     if recurrence is not None:
@@ -41,7 +43,7 @@ def _recur(node: Recur, scope: Scope) -> None:
         if whole and len(scope.run.found.errors) == errors:
             head = node.name.span.to(node.last.span)
             try:
-                made = make_loops(recurrence, begin, head, scope)
+                made = make_loops(recurrence, begin, head, path, scope)
                 sequences = {state.name: value for state, value in made.items()}
             except Problem as problem:
                 scope.report(problem, problem.diagnostic.span or head)
@@ -58,6 +60,19 @@ def _explore(node: Recur, scope: Scope) -> None:
             evaluate(item.value, scope)
         else:
             execute(item, scope)
+
+
+def _path(label: Label, scope: Scope) -> str:
+    """The path of a recurrence with a label: the label names the loop, and opens no scope."""
+    path = label.text
+    try:
+        if label.numbered:
+            raise Problem("N123", "`[]` numbers stages; a recurrence is one loop")
+        path = scope.space.labelled(label_text(label, scope))
+        claim(path, label.span, scope)
+    except Problem as problem:
+        scope.report(problem, label.span)
+    return path
 
 
 def _opened(node: Recur, scope: Scope) -> Recurrence | None:

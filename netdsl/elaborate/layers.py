@@ -125,6 +125,6 @@ def infix(
     op = OPS.get(name)
     if op is None:
         raise Problem("N101", f"this version has no operator `{name}` for tensors")
-    path = scope.space.operator(name)
+    path = scope.implied(name, span, operator=True)
     made = build(op, {}, scope, span)
     return add(made, Arguments((left, *right), {}), spans, path, scope, span)

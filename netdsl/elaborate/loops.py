@@ -1,4 +1,5 @@
-"""From the equations of a recurrence to its loops: one for each strongly connected part.
+"""From the equations of a recurrence to its loops: one for each strongly connected part, or one
+for all of them where the recurrence has a label, which names one loop.
 
 Given   nodes that depend on steps read (`x[t]`, `h[t-1]`), and the states' values
 Result  a `Recur` node a part, in the order of their dependence; the nodes are outlined into the
@@ -43,25 +44,29 @@ class Part:
     results: list[tuple[Value, State | None]] = field(default_factory=list)
 
 
-def make_loops(recurrence: Recurrence, begin: int, span: Span, scope: Scope) -> dict[State, Value]:
+def make_loops(
+    recurrence: Recurrence, begin: int, span: Span, path: str | None, scope: Scope
+) -> dict[State, Value]:
     """The sequence of every state; raises N306 for a cycle in both directions.
 
-    `begin`: the number of the first node that the equations made.
+    `begin`: the number of the first node that the equations made; `path`: that of the only loop, by
+    the label of the recurrence.
     """
     region = _region(recurrence, begin, scope)
     states = list(recurrence.states.values())
     needs = {state: _needs(state, states, region) for state in states}
-    parts = _parts(recurrence, states, needs, region)
+    groups = _components(states, needs) if path is None else [tuple(states)]
+    parts = _parts(recurrence, groups, needs, region)
     _share(parts, region)
     made: dict[Value, Value] = {}  # the value of one step -> the sequence
     found: dict[State, Value] = {}
     for part in parts:
-        sequences = _loop(part, recurrence, region, made, found, span, scope)
+        sequences = _loop(part, recurrence, region, made, found, span, path, scope)
         for (value, state), sequence in zip(part.results, sequences, strict=True):
             made.setdefault(value, sequence)
             if state is not None:
                 found[state] = sequence
-                scope.run.sequences[sequence] = Sequence(recurrence, part.backward)
+                scope.run.sequences[sequence] = Sequence(recurrence, state, part.backward)
     scope.run.outlined |= {*region.nodes, *(value.node for value in recurrence.reads.values())}
     return found
 
@@ -125,12 +130,10 @@ def _needs(state: State, states: list[State], region: Region) -> dict[State, set
     return found
 
 
-def _parts(
-    recurrence: Recurrence,
-    states: list[State],
-    needs: Mapping[State, Mapping[State, set[int]]],
-    region: Region,
-) -> list[Part]:
+def _components(
+    states: list[State], needs: Mapping[State, Mapping[State, set[int]]]
+) -> list[tuple[State, ...]]:
+    """The strongly connected states: what others need first, else in the order of the text."""
     order = {state: i for i, state in enumerate(states)}
     graph: nx.DiGraph[State] = nx.DiGraph()
     graph.add_nodes_from(states)
@@ -139,10 +142,19 @@ def _parts(
     members = {
         c: sorted(condensed.nodes[c]["members"], key=order.__getitem__) for c in condensed.nodes
     }
+    in_order = nx.lexicographical_topological_sort(condensed, lambda c: order[members[c][0]])
+    return [tuple(members[c]) for c in in_order]
+
+
+def _parts(
+    recurrence: Recurrence,
+    groups: Iterable[tuple[State, ...]],
+    needs: Mapping[State, Mapping[State, set[int]]],
+    region: Region,
+) -> list[Part]:
     found: list[Part] = []
     taken: set[int] = set()
-    for c in nx.lexicographical_topological_sort(condensed, lambda c: order[members[c][0]]):
-        part = tuple(members[c])
+    for part in groups:
         offsets = {
             offset: (state, other)
             for state in part
@@ -206,6 +218,7 @@ def _loop(
     made: Mapping[Value, Value],
     found: Mapping[State, Value],
     span: Span,
+    path: str | None,
     scope: Scope,
 ) -> tuple[Value, ...]:
     """The loop of a part, added to the graph: the sequences of its results. Those of earlier parts
@@ -252,7 +265,7 @@ def _loop(
         tuple(operand(start) for start in _starts(state, part)) for _, state in part.results
     )
     op = Recur(b.build(tuple(outputs)), tuple(feeds), starts, recurrence.steps, part.backward)
-    with outer.at(scope.space.operator("recur"), span):
+    with outer.at(path or scope.space.operator("recur"), span):
         return outer.all(op, *operands)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.elaborate.scope import Scope
+from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import describe, is_whole
 from netdsl.errors import Edit, Problem, Span
 from netdsl.ir import Input
@@ -100,9 +101,11 @@ class State:
 
 @dataclass(frozen=True)
 class Sequence:
-    """Of which recurrence a tensor came, and whether it ran from the last step to the first."""
+    """Of which recurrence and state a tensor came, and whether it ran from the last step to the
+    first."""
 
     of: Recurrence
+    state: State
     backward: bool
 
 
@@ -140,6 +143,8 @@ def read_state(state: State, index: Any, node: Index) -> Any:
     sign = -1 if index.offset < 0 else 1
     for distance in range(sign, index.offset + sign, sign):
         if distance not in state.starts:
+            if state.now is UNKNOWN:  # a start value is wrong, which is said there
+                return UNKNOWN
             raise _no_start(state, index, distance)
     state.used |= {d for d in state.starts if 0 < d * sign <= index.offset * sign}
     assert state.type is not None
@@ -204,8 +209,8 @@ def read_sequence(x: Value, step: Step, node: Index) -> Value:
 
 
 def read_end(value: Value, index: Any, node: Index, scope: Scope) -> Value:
-    """`h[T]`, `h[1]` behind the recurrence that made h."""
-    known = scope.run.sequences.get(value)
+    """`h[T]`, `h[1]` behind the recurrence that made h, and `h[0]`, its start value."""
+    known: Sequence | None = scope.run.sequences.get(value)
     if known is None:
         raise Problem(
             "N302",
@@ -214,6 +219,11 @@ def read_end(value: Value, index: Any, node: Index, scope: Scope) -> Value:
         )
     recurrence = known.of
     first, last = recurrence.first, recurrence.last
+    number = is_whole(index) or isinstance(index, Poly)
+    start = known.state.starts.get(recurrence.distance(index) or 0) if number else None
+    if start is not None:
+        found, _ = start
+        return found
     if index != first and index != last:
         raise Problem(
             "N302",

@@ -42,6 +42,7 @@ class Run:
     outlined: set[int] = field(default_factory=set)  # nodes that are in the bodies of loops
     sequences: dict[Value, Any] = field(default_factory=dict)  # results of recurrences
     facts: tuple[tuple[str, Size], ...] = ()  # what names of the net's signature are known to be
+    implied: list[Implied] | None = None  # where the names of unlabelled stages are wanted
 
     def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
         """Count turns of loops and instantiations; N323 where they or the nodes become too many."""
@@ -116,6 +117,13 @@ class Scope:
             scope = scope.parent
         return merged
 
+    def implied(self, kind: str, span: Span, operator: bool = False) -> str:
+        """The path of the next application without a label, by the rule of names."""
+        path = self.space.operator(kind) if operator else self.space.stage(kind)
+        if self.run.implied is not None:
+            self.run.implied.append(Implied(span, kind, path, self, operator))
+        return path
+
     def report(self, problem: Problem, span: Span) -> Any:
         """Add the problem to the findings at this place; the value is unknown then."""
         self.run.found.add(problem.at(span, self.stack))
@@ -137,3 +145,20 @@ class Scope:
             found += [n for n, b in scope.names.items() if isinstance(b.value, kinds)]
             scope = scope.parent
         return found
+
+
+@dataclass(frozen=True, eq=False)
+class Implied:
+    """The path that an application without a label has in one instantiation. An `operator` between
+    tensors is no stage and cannot have a label."""
+
+    span: Span
+    kind: str
+    path: str
+    scope: Scope = field(repr=False)
+    operator: bool
+
+    @property
+    def name(self) -> str:
+        """The path below its scope."""
+        return self.path.removeprefix(self.scope.space.prefix)

@@ -121,7 +121,11 @@ def _let(node: Let, scope: Scope) -> None:
 
 @statement(Param)
 def _param(node: Param, scope: Scope) -> None:
-    scope.define(node.name, _parameter(node, scope))
+    try:
+        value = _parameter(node, scope)
+    except Problem as problem:
+        value = scope.report(problem, (node.label or node).span)
+    scope.define(node.name, value)
 
 
 def _parameter(node: Param, scope: Scope) -> Any:
@@ -137,9 +141,13 @@ def _parameter(node: Param, scope: Scope) -> Any:
                 helps=("a number for the size in the signature makes it fixed",),
             )
             return scope.report(problem, written.span)
-    owned = Owned(node.name.text, type.shape, _distribution(init, type, scope), dtype=type.dtype)
-    path = scope.space.prefix.removesuffix(".")
-    claim(f"{scope.space.prefix}{node.name.text}", node.name.span, scope)
+    if node.label is not None and node.label.numbered:
+        raise Problem("N123", "`[]` numbers stages, and a parameter has none")
+    label = node.name.text if node.label is None else label_text(node.label, scope)
+    key = scope.space.labelled(label)
+    claim(key, node.name.span, scope)
+    path, _, name = key.rpartition(".")
+    owned = Owned(name, type.shape, _distribution(init, type, scope), dtype=type.dtype)
     with scope.run.builder.at(path, node.span):
         return scope.run.builder.parameter(owned)
 

@@ -138,10 +138,12 @@ RULES: dict[str, Callable[[Children], Any]] = {
     "assign": lambda c: node(s.Assign, c, _name(c[0]), c[2]),
     "unpack": lambda c: node(s.Unpack, c, _names(c), c[-1]),
     "equation": lambda c: node(s.Equation, c, _name(c[0]), c[2], _after(c, "COLON"), c[-1]),
-    "param": lambda c: node(s.Param, c, _name(c[1]), c[3], _after(c, "EQUAL")),
+    "param": lambda c: node(s.Param, c, _name(c[1]), c[3], _after(c, "EQUAL"), _first(c, s.Label)),
     "layer": lambda c: node(s.Layer, c, _name(c[1]), c[3]),
     "require": lambda c: node(s.Require, c, c[1], _string(c[3]) if len(c) == 4 else None),
-    "recur": lambda c: node(s.Recur, c, _name(c[1]), c[3], c[5], _pick(c[6:], *s.STATEMENTS)),
+    "recur": lambda c: node(
+        s.Recur, c, _name(c[1]), c[3], c[5], _pick(c[6:], *s.STATEMENTS), _first(c, s.Label)
+    ),
     "return_": lambda c: node(s.Return, c, c[1]),
     # expressions
     "ternary": lambda c: node(s.Ternary, c, c[1], c[3], c[5]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from netdsl.syntax.expressions import Call, Expression, Name, Node, Stage
+from netdsl.syntax.expressions import Call, Expression, Label, Name, Node, Stage
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,11 +84,12 @@ class Equation(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Param(Node):
-    """`param W: [D, hidden] = orthogonal`."""
+    """`param W: [D, hidden] = orthogonal`; `as "cell.W"` is its key, where that is not `W`."""
 
     name: Name
     type: TensorType
     init: Expression | None
+    label: Label | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -109,12 +110,13 @@ class Require(Node):
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Recur(Node):
-    """`recur t in 1..T { … }`."""
+    """`recur t in 1..T { … }`; `as name`: one loop, of that name."""
 
     name: Name
     first: Expression
     last: Expression
     body: tuple[Statement, ...]
+    label: Label | None
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nets import body, body_message, graph, keys, paths
+from nets import body, body_message, graph, keys, paths, summary
 
 
 def test_an_unlabelled_stage_is_kind_and_ordinal() -> None:
@@ -133,3 +133,25 @@ def test_every_node_has_the_span_of_its_stage() -> None:
     g = body("return x -> (conv(8, 3) -> relu) as f -> relu as r")
     spans = {node.path: node.span.text for _, node in g.items if node.path and node.span}
     assert spans == {"f.conv1": "conv(8, 3)", "f.relu1": "relu", "r": "relu"}
+
+
+def test_a_label_of_a_parameter_is_its_key() -> None:
+    g = body(
+        """\
+        param W: [8, 8] = he as "cell.W"
+        param b: [8] as "b{2 + 1}"
+        return x @ W + b
+        """,
+        "[N, 8]",
+    )
+    assert keys(g) == ["cell.W", "b3"]
+    assert paths(g) == ["matmul1", "add1"]
+
+
+def test_a_label_of_a_parameter_is_one_name() -> None:
+    assert summary("param W: [8] as w[]\nreturn x * W", "[N, 8]") == [
+        "N123 `[]` numbers stages, and a parameter has none"
+    ]
+    assert summary("param W: [8]\nparam V: [8] as W\nreturn x * W * V", "[N, 8]") == [
+        "N121 two instances are called `W`"
+    ]

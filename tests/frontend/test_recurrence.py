@@ -322,3 +322,31 @@ def test_a_layer_outside_is_shared_by_all_steps() -> None:
         """
     )
     assert keys(g) == ["cell.weight", "cell.bias"]
+
+
+def test_a_start_value_is_read_behind_the_recurrence_where_it_stands() -> None:
+    g = seq(RNN + "return concat(h[0], h[T])")
+    assert shape(g) == "[N, 8]"
+    assert [node.op.name for _, node in g.items].count("expand") == 1
+    g = seq(RNN.replace("h[0]", "h[T+1]").replace("t-1", "t+1") + "return h[T+1] + h[1]")
+    assert shape(g) == "[N, 4]"
+
+
+def test_a_label_makes_one_loop_of_its_name_and_opens_no_scope() -> None:
+    equations = RNN.replace("}\n", "  y[t] = h[t] -> linear(2)\n} as cell\n")
+    g = seq(equations + "return y")
+    assert steps(g) == [["concat", "linear", "tanh", "linear"]]
+    assert [node.path for _, node in g.items if isinstance(node.op, Recur)] == ["cell"]
+    assert keys(g)[::2] == ["linear1.weight", "linear2.weight"]
+
+
+def test_a_label_of_a_recurrence_is_one_name() -> None:
+    text = RNN.replace("}\n", "} as cell[]\n") + "return h"
+    assert summary(text, "[N, T, 3]") == ["N123 `[]` numbers stages; a recurrence is one loop"]
+    text = RNN.replace("}\n", "} as linear1\n") + "return h"
+    assert summary(text, "[N, T, 3]") == ["N121 two instances are called `linear1`"]
+
+
+def test_a_start_value_that_is_wrong_is_said_once() -> None:
+    text = RNN.replace("h[0]: [N, 4] = 0", "h[0] = y") + "return h"
+    assert summary(text, "[N, T, 3]") == ["N101 nothing here is called `y`"]
