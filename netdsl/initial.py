@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from netdsl.errors import Problem
-from netdsl.kinds import Kind
+from netdsl.kinds import Kind, show_number
 
 
 @dataclass(frozen=True)
@@ -80,9 +80,10 @@ class Initial(Kind):
     def show(self, value: Any) -> str:
         if isinstance(value, Init):
             if value.name == "constant":
-                return f"{value.arguments[0]:g}"
+                return show_number(value.arguments[0])
             shown = value.arguments[1:] if value.name == "normal" else value.arguments
-            return f"{value.name}({', '.join(f'{a:g}' for a in shown)})"
+            listed = ", ".join(show_number(a) for a in shown)
+            return f"{value.name}({listed})" if shown else value.name
         return super().show(value)
 
 

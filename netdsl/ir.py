@@ -159,14 +159,41 @@ class Graph(nx.MultiDiGraph):  # type: ignore[type-arg]  # generic in its stubs 
         return tuple(op for _, op in self.sources(Parameter))
 
     @cached_property
+    def canonical(self) -> tuple[int, ...]:
+        """All nodes, operands first: as the outputs need them one after the other, then the unused
+        ones. It does not depend on when a node was added, as the numbers do."""
+        found: dict[int, None] = {}
+        for root in (*(out.value.node for out in self.outputs), *range(len(self))):
+            stack = [(root, False)]
+            while stack:
+                n, ready = stack.pop()
+                if n in found:
+                    continue
+                if ready:
+                    found[n] = None
+                else:
+                    stack.append((n, True))
+                    stack += [(v.node, False) for v in reversed(self.operands(n))]
+        return tuple(found)
+
+    @cached_property
     def digest(self) -> str:
-        """The content hash: ops, types, paths, edges and outputs; spans do not count."""
+        """The content hash: ops, types, paths, edges, outputs, and the order of inputs and of
+        parameters; spans and numbers of nodes do not count, nor does the path of a source, which is
+        its first user's."""
         sha = hashlib.sha256()
-        for n, node in self.items:
-            ends = [(v.node, v.result) for v in self.operands(n)]
-            sha.update(f"{node.op!r} {node.types} {node.path} {ends}\n".encode())
+        place = {n: i for i, n in enumerate(self.canonical)}
+        for n in self.canonical:
+            node = self.node(n)
+            ends = [(place[v.node], v.result) for v in self.operands(n)]
+            path = "" if isinstance(node.op, Source) else node.path
+            sha.update(f"{node.op!r} {node.types} {path} {ends}\n".encode())
+        for kind in (Input, Parameter):
+            sha.update(f"{[place[n] for n, _ in self.sources(kind)]}\n".encode())
         for out in self.outputs:
-            sha.update(f"{out.role} {out.name} {out.value.node} {out.value.result}\n".encode())
+            sha.update(
+                f"{out.role} {out.name} {place[out.value.node]} {out.value.result}\n".encode()
+            )
         return sha.hexdigest()
 
     def __eq__(self, other: object) -> bool:

@@ -58,6 +58,12 @@ class Kind:
         return Problem("N106", f"`{name}` {rule}, not {self.show(value)}")
 
 
+def show_number(value: float) -> str:
+    """A number as .net text, exactly."""
+    whole = abs(value) < 1e9 and repr(value) == f"{int(value)}.0"  # -0.0 is no whole number
+    return str(int(value)) if whole else repr(value).replace("e-0", "e-")
+
+
 def _whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -96,10 +102,7 @@ class Number(Kind):
         return float(value)
 
     def show(self, value: Any) -> str:
-        if isinstance(value, float):
-            whole = abs(value) < 1e9 and value == int(value)
-            return str(int(value)) if whole else repr(value).replace("e-0", "e-")
-        return super().show(value)
+        return show_number(value) if isinstance(value, float) else super().show(value)
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,8 @@ Result  a graph without modal ops; new buffer values are outputs with role `upda
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
-from itertools import count
 
 from netdsl.ir import Builder, Graph, Input, Node, Output
 from netdsl.op import Type, Value, Values
@@ -27,13 +26,13 @@ def modal_paths(graph: Graph) -> tuple[str, ...]:
 
 def specialise(graph: Graph, training: Collection[str]) -> Graph:
     """The layer graph in one mode."""
-    return _specialise(graph, training, count(), SEED)
+    return _specialise(graph, training, 0, SEED)
 
 
-def _specialise(
-    graph: Graph, training: Collection[str], streams: Iterator[int], once: str
-) -> Graph:
-    """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`."""
+def _specialise(graph: Graph, training: Collection[str], first: int, once: str) -> Graph:
+    """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`, and
+    the streams of its layers start at `first`."""
+    streams = _streams(graph, first)
     newest: dict[Value, Value] = {}  # of a buffer: layers that share one update it one by one
     updates: dict[str, Value] = {}
     seeds: dict[str, Value] = {}
@@ -44,24 +43,24 @@ def _specialise(
         return seeds[key]
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
-        if isinstance(node.op, Recur):
-            return _recurrence(b, node.op, xs)
         if not node.op.modal:
             return None
+        if isinstance(node.op, Recur):
+            return _recurrence(b, n, node.op, xs)
         mode = node.path in training
         seeded = node.op.random and mode
         seeds_given = (seed(b, once if node.op.draws_once else SEED),) if seeded else ()
         latest = tuple(newest.get(x, x) for x in xs)
-        new = node.op.specialise(b, (*latest, *seeds_given), mode, next(streams))
+        new = node.op.specialise(b, (*latest, *seeds_given), mode, streams[n])
         keys = {getattr(b.graph.node(x.node).op, "key", ""): x for x in xs}
         for name, value in new.updates.items():
             key = f"{node.path}.{name}" if node.path else name
             newest[keys[key]] = updates[key] = value
         return new.results
 
-    def _recurrence(b: Builder, op: Recur, xs: Values) -> Values | None:
+    def _recurrence(b: Builder, n: int, op: Recur, xs: Values) -> Values | None:
         """A recurrence whose body is in one mode; where it draws, the seed is one operand more."""
-        body = _specialise(op.body, training, streams, SHARED_SEED)
+        body = _specialise(op.body, training, streams[n], SHARED_SEED)
         if body == op.body:
             return None
         feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))
@@ -75,3 +74,15 @@ def _specialise(
 
     outputs = tuple(o for o in graph.outputs if o.role != "train" or "" in training)
     return rebuild(graph, change, outputs=outputs, added=updated)
+
+
+def _streams(graph: Graph, first: int) -> dict[int, int]:
+    """The stream of each modal node, in canonical order: equal graphs, whose programs are
+    shared, draw the same numbers. That of a recurrence is its body's first."""
+    streams = {}
+    for n in graph.canonical:
+        op = graph.node(n).op
+        if op.modal:
+            streams[n] = first
+            first += sum(i.op.modal for i in every_node(op.body)) if isinstance(op, Recur) else 1
+    return streams

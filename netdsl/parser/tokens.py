@@ -90,6 +90,9 @@ def read_tokens(
 def _too_long(token: Token) -> Problem | None:
     """What is wrong with a long token, if anything."""
     if token.type in ("INT", "FLOAT"):
+        mantissa = token.text.lower().partition("e")[0].replace(".", "").lstrip("0")
+        if token.type == "FLOAT" and len(mantissa) <= DIGITS:
+            return None
         return Problem("N322", f"this number has more than {DIGITS} digits")
     if token.type == "NAME" and len(token.text) > NAME_LENGTH:
         return Problem("N322", f"this name has more than {NAME_LENGTH} characters")
