@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from netdsl.cli import options, screen
+from netdsl.cli import edits, options, screen
 from netdsl.cli.failure import FINDINGS, Refused
 from netdsl.errors import Diagnostic
 
@@ -84,7 +84,7 @@ def _fix(file: str, diff: bool) -> tuple[Diagnostic, ...]:
     source = sources.files[sources.root]
     fixed = fix(source, path.parent)
     if diff:
-        _show_difference(file, source.text, fixed.text)
+        edits.show_difference(file, source.text, fixed.text, "fixed")
     elif fixed.fixes:
         with replacing(path) as temporary:
             temporary.write_text(fixed.text, encoding="utf-8", newline="")
@@ -92,14 +92,6 @@ def _fix(file: str, diff: bool) -> tuple[Diagnostic, ...]:
         said = f"[{diagnostic.code}]: {diagnostic.message}"
         screen.say(f"{diagnostic.span or file}: {'would fix' if diff else 'fixed'} {said}")
     return fixed.left[:LIMIT]
-
-
-def _show_difference(file: str, before: str, after: str) -> None:
-    from difflib import unified_diff
-
-    old, new = before.splitlines(keepends=True), after.splitlines(keepends=True)
-    for line in unified_diff(old, new, file, f"{file} (fixed)"):
-        print(line, end="" if line.endswith("\n") else "\n\\ No newline at end of file\n")
 
 
 def _compare(files: list[str]) -> None:

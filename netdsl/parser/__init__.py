@@ -10,16 +10,21 @@ from netdsl.parser.place import ITEMS
 from netdsl.parser.resume import resume
 from netdsl.parser.tables import load
 from netdsl.parser.text import decode, from_text
-from netdsl.parser.tokens import read_tokens
+from netdsl.parser.tokens import Token, read_tokens
 from netdsl.parser.trial import Trials
 from netdsl.syntax import Expression, File, Let
 
-__all__ = ["decode", "from_text", "parse", "parse_expression"]
+__all__ = ["Token", "decode", "from_text", "parse", "parse_expression", "tokenize"]
 
 
 def parse(source: Source, found: Diagnostics) -> File:
     """The tree of a file; statements with a syntax error are reported and missing."""
     return _parse(source, source.text, found)
+
+
+def tokenize(source: Source, found: Diagnostics) -> list[Token]:
+    """The tokens of a file, the last one `$END`; whitespace and comments lie between them."""
+    return read_tokens(load().parse_interactive(source.text), source.text, source, found)
 
 
 def parse_expression(span: Span, found: Diagnostics) -> Expression | None:

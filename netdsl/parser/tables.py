@@ -14,7 +14,7 @@ from typing import Any
 
 import lark
 from lark.grammar import Rule
-from lark.lexer import TerminalDef
+from lark.lexer import PatternStr, TerminalDef
 
 from netdsl.parser.tree import TREE
 from netdsl.pause import pause_collector
@@ -39,6 +39,19 @@ def load() -> lark.Lark:
             if content["key"] == key(grammar):
                 return _restore(content["data"], content["memo"])
     return build(grammar)
+
+
+@cache
+def keywords() -> tuple[str, ...]:
+    """The words of the grammar, none of which can be a name, in its order."""
+    texts = [str(t.pattern.value) for t in load().terminals if isinstance(t.pattern, PatternStr)]
+    return tuple(text for text in texts if text.isidentifier())
+
+
+@cache
+def pattern(terminal: str) -> str:
+    """The regular expression of a terminal of the grammar."""
+    return next(t.pattern.to_regexp() for t in load().terminals if t.name == terminal)
 
 
 def key(grammar: str) -> str:
