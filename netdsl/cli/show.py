@@ -11,6 +11,7 @@ from netdsl.cli import options, screen
 from netdsl.cli.failure import Refused
 
 if TYPE_CHECKING:
+    from netdsl.ir import Graph
     from netdsl.show import Row, Summary
 
 COLUMNS = ("path", "op", "from", "shape", "params", "MACs", "act", "field")
@@ -18,6 +19,7 @@ NUMBERS = ("params", "MACs", "act", "field")
 # A terminal that is too narrow first folds ops to this width, then loses these columns in turn.
 OP_LEAST = 24
 OPTIONAL = ("act", "field", "from")
+NET = "net"  # the format that is no view of the rows
 
 
 def show(
@@ -28,7 +30,8 @@ def show(
         int, typer.Option(min=0, help="One row for all below a path of so many names; 0: no limit.")
     ] = 0,
     format: Annotated[
-        str, typer.Option("--format", metavar="table|md|json|mermaid|dot", help="What to print.")
+        str,
+        typer.Option("--format", metavar="table|md|json|net|mermaid|dot", help="What to print."),
     ] = "table",
     json: options.Json = False,
 ) -> None:
@@ -37,6 +40,7 @@ def show(
     Shapes are symbolic where the signature is; costs are those of one example. from: what it is
     connected to, if not to the line above; params: numbers that are trained; MACs:
     multiply-accumulates; act: bytes of the results in float32; field: receptive field in pixels.
+    net is the graph as .net text, every stage a statement with its path as a label.
 
     \b
     netdsl show lenet
@@ -45,19 +49,34 @@ def show(
     """
     from netdsl import front
     from netdsl.errors import Problem
+    from netdsl.rewrite import with_sizes
     from netdsl.show import summary
 
     form = "json" if json else format
-    if form not in FORMATS:
-        raise typer.BadParameter(f"the format is {', '.join(FORMATS)}, not `{form}`")
+    if form not in (*FORMATS, NET):
+        raise typer.BadParameter(f"the format is {', '.join(FORMATS)}, {NET}, not `{form}`")
+    if form == NET and depth:
+        raise typer.BadParameter("the text of a net has all its stages: --depth is for tables")
     options.text_only(target)
     graph = front.parse(target, options.hypers(hyper))
     sizes = options.sizes_of(graph, size)
     try:
+        if form == NET:
+            print(_text(with_sizes(graph, sizes)), end="")
+            return
         seen = summary(graph, sizes)
     except Problem as problem:
         raise Refused(f"with --size {size}: {problem}") from None
     FORMATS[form](seen.collapsed(depth) if depth else seen)
+
+
+def _text(graph: Graph) -> str:
+    from netdsl.text import to_text
+
+    try:
+        return to_text(graph)
+    except ValueError as unsaid:
+        raise Refused(f"the graph of {graph.name} has no text: {unsaid}") from None
 
 
 def _table(seen: Summary) -> None:

@@ -122,7 +122,7 @@ def test_a_narrow_terminal_loses_the_last_columns_first() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "pdf"], "the format is table, md, json, mermaid, dot, not `pdf`"),
+        (["--format", "pdf"], "the format is table, md, json, mermaid, dot, net, not `pdf`"),
         (["--size", "H"], "`H` is not NAME=VALUE, as in `--size N=8,H=224`"),
         (["--size", "H=0"], "size H is a whole number from 1, not `0`"),
         (["--size", "H=1,H=2"], "H is given twice"),
@@ -143,3 +143,14 @@ def test_sizes_that_do_not_fit_and_unknown_ones_are_said(netdsl: Command) -> Non
     )
     ran = netdsl("show", "lenet", "--size", "Q=1")
     assert (ran.code, ran.err) == (2, "error: LeNet5 has no size Q; it has N\n")
+
+
+def test_the_graph_as_text_can_be_read_again(netdsl: Command) -> None:
+    ran = netdsl("show", "lenet", "--format", "net", "--size", "N=2")
+    assert (ran.code, ran.err) == (0, "")
+    assert ran.out.startswith(
+        "netdsl 1\nnet LeNet5(x: [2, 1, 32, 32]) -> [2, 10] {\n  v1 = conv(x;"
+    )
+    Path("lenet.net").write_text(ran.out)
+    assert netdsl("show", "lenet.net", "--format", "net").out == ran.out
+    assert netdsl("show", "lenet", "--format", "net", "--depth", "1").code == 2

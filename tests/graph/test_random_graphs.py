@@ -6,13 +6,13 @@ torch.nn's own. NETDSL_EXAMPLES=3000 looks longer.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from hypothesis import HealthCheck, given, note, settings
+from examples import examples
+from hypothesis import given, note
 from hypothesis import strategies as st
 from random_graphs import Net, nets
 from tolerances import NET, assert_close, assert_exact, assert_gradients_close
@@ -26,19 +26,7 @@ from netdsl.module import NetModule
 from netdsl.pipeline import PASSES
 from netdsl.rewrite import with_sizes
 
-EXAMPLES = int(os.environ.get("NETDSL_EXAMPLES", "0"))
 MASK = 7  # torch's seed, from which the module draws that of dropout
-
-
-def examples(count: int) -> settings:
-    """The same examples in every run, or with NETDSL_EXAMPLES as many new ones."""
-    return settings(
-        max_examples=EXAMPLES or count,
-        derandomize=not EXAMPLES,
-        database=None,
-        deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )
 
 
 @dataclass(frozen=True)
