@@ -14,20 +14,34 @@ from netdsl.errors import NetError
 if TYPE_CHECKING:
     from netdsl.artifact import ArtifactError
     from netdsl.compiler import load, loads
+    from netdsl.fmt import format
     from netdsl.front import check, parse
     from netdsl.module import NetModule
+    from netdsl.text import to_text
 
 # imported at first use, since `parse` and `check` must not wait for torch
 _WHERE = {
     "ArtifactError": "netdsl.artifact",
     "NetModule": "netdsl.module",
     "check": "netdsl.front",
+    "format": "netdsl.fmt",
     "load": "netdsl.compiler",
     "loads": "netdsl.compiler",
     "parse": "netdsl.front",
+    "to_text": "netdsl.text",
 }
 
-__all__ = ["ArtifactError", "NetError", "NetModule", "check", "load", "loads", "parse"]
+__all__ = [
+    "ArtifactError",
+    "NetError",
+    "NetModule",
+    "check",
+    "format",
+    "load",
+    "loads",
+    "parse",
+    "to_text",
+]
 
 
 def __getattr__(name: str) -> Any:

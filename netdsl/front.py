@@ -107,7 +107,7 @@ def all_findings(sources: Sources, net: str | None = None) -> tuple[Diagnostic, 
         for diagnostic in _behind(sources, found.errors, net):
             found.add(diagnostic)
         return found.sorted()
-    names = [net] if net else [n.name for n in _nets(program, found) if n.complete]
+    names = [net] if net else [n.name for n in complete_nets(program, found)]
     graphs = [elaborate(program, name, {}, found) for name in names]
     _explore(program, found)
     if not found.errors:
@@ -161,6 +161,11 @@ def nets_of(sources: Sources) -> tuple[Net, ...]:
     described = _nets(program, found)
     found.raise_errors()
     return described
+
+
+def complete_nets(program: Program, found: Diagnostics) -> tuple[Net, ...]:
+    """The nets of the first file that need no hyper-parameters from outside."""
+    return tuple(net for net in _nets(program, found) if net.complete)
 
 
 def _nets(program: Program, found: Diagnostics) -> tuple[Net, ...]:

@@ -12,7 +12,21 @@ from typing import Annotated
 
 import typer
 
-from netdsl.cli import check, compile, demo, explain, failure, models, run, show, train, verify
+from netdsl.cli import (
+    check,
+    compile,
+    demo,
+    explain,
+    failure,
+    fmt,
+    models,
+    new,
+    pin,
+    run,
+    show,
+    train,
+    verify,
+)
 
 app = typer.Typer(
     name="netdsl",
@@ -26,6 +40,9 @@ app = typer.Typer(
 COMMANDS: dict[str, Callable[..., None]] = {
     "check": check.check,
     "explain": explain.explain,
+    "fmt": fmt.fmt,
+    "pin": pin.pin,
+    "new": new.new,
     "show": show.show,
     "compile": compile.compile,
     "run": run.run,
@@ -36,7 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "models": models.models,
     "demo": demo.demo,
 }
-LIGHT = ("check", "explain", "show", "models")  # they never import torch
+LIGHT = ("check", "explain", "fmt", "pin", "new", "show", "models")  # they never import torch
 
 for _name, _command in COMMANDS.items():
     app.command(_name)(_command)
