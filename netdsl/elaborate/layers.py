@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
-from netdsl.elaborate.remedies import Site, explain
+from netdsl.elaborate.remedies import Site, explain, refused
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
@@ -35,7 +35,7 @@ def build(
             place = _culprit(op, hypers, problem)
             operands = tuple(v for v in tensors if isinstance(v, Value))
             site = Site(op, operands, (), span, scope, hypers)
-            return scope.report(explain(problem, site), place)
+            return scope.report(refused(problem, site), place)
         scope.run.ops[key] = found
     return found
 

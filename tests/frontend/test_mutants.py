@@ -10,7 +10,7 @@ from mutator import KINDS, Mutant, found, mutants, repairs, wronged
 
 from netdsl.errors import Diagnostic, NetError
 
-EACH = 11  # mutants of a kind
+EACH = 9  # mutants of a kind
 PLACED = 0.95
 REPAIRED = 0.60
 

@@ -1,12 +1,12 @@
 """Fixes for layers that do not fit, found by looking at the operands: a help, and its edits.
 
-`REMEDIES` has, for each code, what may be proposed, the likeliest first; the first that sees its
+The tables have, for each code, what may be proposed, the likeliest first; the first that sees its
 case speaks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from netdsl.elaborate.remedies.calls import (
@@ -36,9 +36,19 @@ from netdsl.elaborate.remedies.operands import (
 from netdsl.elaborate.remedies.site import Remedy, Site
 from netdsl.errors import Problem
 
-__all__ = ["REMEDIES", "Remedy", "Site", "explain"]
+__all__ = ["Remedy", "Site", "explain", "refused"]
 
-REMEDIES: dict[str, tuple[Callable[[Site], Remedy | None], ...]] = {
+Rule = Callable[[Site], Remedy | None]
+
+# of arguments that a layer refuses, whatever it is applied to
+REFUSED: dict[str, tuple[Rule, ...]] = {
+    "N106": (features_first,),
+    "N208": (keep_middle,),
+    "N209": (half,),
+    "N211": (smaller_groups,),
+}
+# of operands that it does not fit
+REMEDIES: dict[str, tuple[Rule, ...]] = {
     "N201": (other_rank, say_axis),
     "N206": (
         multiply_transposed,
@@ -49,19 +59,25 @@ REMEDIES: dict[str, tuple[Callable[[Site], Remedy | None], ...]] = {
         project,
     ),
     "N207": (channels_first, channels_known, smaller_window),
-    "N106": (features_first,),
-    "N208": (keep_middle,),
-    "N209": (half,),
     "N210": (channels_first, pool_features, channels_number),
     "N211": (smaller_groups,),
     "N212": (exact_division, join_elsewhere),
 }
 
 
+def refused(problem: Problem, site: Site) -> Problem:
+    """The problem of an argument, with a fix."""
+    return _with(problem, site, REFUSED)
+
+
 def explain(problem: Problem, site: Site) -> Problem:
     """The problem with what the operands are, where there are several, and with a fix."""
+    return _with(problem, site, REMEDIES)
+
+
+def _with(problem: Problem, site: Site, table: Mapping[str, tuple[Rule, ...]]) -> Problem:
     known = problem.diagnostic
-    proposals = (remedy(site) for remedy in REMEDIES.get(known.code, ()))
+    proposals = (remedy(site) for remedy in table.get(known.code, ()))
     found = next((remedy for remedy in proposals if remedy is not None), None)
     explained = Problem(known.code, known.message)
     explained.diagnostic = replace(known, notes=(*_operand_notes(site), *known.notes))
@@ -77,6 +93,8 @@ def explain(problem: Problem, site: Site) -> Problem:
 
 def _operand_notes(site: Site) -> tuple[str, ...]:
     """What every operand is, where there are several."""
+    if isinstance(site.op, type):
+        return ()
     types, texts = site.types, tuple(f"`{span.text}`" for span in site.spans)
     if len(types) < 2:
         return ()
