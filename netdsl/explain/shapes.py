@@ -103,8 +103,9 @@ SHAPES = (
         "`concat` joins tensors that agree on every other axis. Where a size is halved and "
         "doubled again, a "
         "multiple in the signature makes the halving exact.",
-        "net A(x: [N, 3, H, W]) {\n  d = x -> max_pool(2)\n  return concat(x, d)\n}\n",
-        "net A(x: [N, 3, H, W]) {\n  d = x -> max_pool(3, stride=1, pad=1)\n"
+        "net A(x: [N, 3, H, W]) {\n  d = x -> max_pool(2) -> up_conv(3, 2, stride=2)\n"
+        "  return concat(x, d)\n}\n",
+        "net A(x: [N, 3, 2*h, 2*w]) {\n  d = x -> max_pool(2) -> up_conv(3, 2, stride=2)\n"
         "  return concat(x, d)\n}\n",
     ),
     Code(

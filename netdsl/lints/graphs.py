@@ -19,15 +19,11 @@ def bias_before_norm(file: File, graphs: Sequence[Graph]) -> Iterator[Diagnostic
     """W401, of a place in the text whose every instance goes into `bn` and nowhere else."""
     wasted: dict[Span, bool] = {}
     for graph in graphs:
-        seen = {out.value for out in graph.outputs}
         for n, node in graph.items:
-            if node.op.name not in BIASED or node.span is None:
-                continue
-            if node.span.source == file.span.source and node.op.hypers().get("bias") is True:
-                here = _feeds_norm(graph, Value(n, 0, node.types[0])) and not seen & {
-                    Value(n, 0, node.types[0])
-                }
-                wasted[node.span] = wasted.get(node.span, True) and here
+            biased = node.op.name in BIASED and getattr(node.op, "bias", False)
+            if biased and node.span is not None and node.span.source == file.span.source:
+                value = Value(n, 0, node.types[0])
+                wasted[node.span] = wasted.get(node.span, True) and _feeds_norm(graph, value)
     for span in (span for span, always in wasted.items() if always):
         yield Diagnostic(
             "W401",
@@ -41,14 +37,13 @@ def bias_before_norm(file: File, graphs: Sequence[Graph]) -> Iterator[Diagnostic
 
 
 def _feeds_norm(graph: Graph, value: Value) -> bool:
+    """Whether a `bn` that takes the mean along the bias is all that reads the value."""
+    if graph.node(value.node).op.name == "linear" and value.type.rank != 2:
+        return False  # of [N, T, D], `bn1d` takes the mean of each T, and a bias is along D
+    if any(out.value == value for out in graph.outputs):
+        return False
     users = graph.users.get(value, ())
-    rank = value.type.rank  # of [N, T, D], `bn1d` normalises T, and a bias is along D
-    name = graph.node(value.node).op.name
-    return (
-        len(users) == 1
-        and graph.node(users[0][0]).op.name in NORMS
-        and (name != "linear" or rank == 2)
-    )
+    return len(users) == 1 and graph.node(users[0][0]).op.name in NORMS
 
 
 def _without_bias(span: Span) -> Edit:

@@ -32,11 +32,16 @@ error[N206]: cannot combine [N, 256, 56, 56] and [N, 64, 56, 56]
 
 
 def test_a_halving_that_is_not_exact_is_explained() -> None:
-    text = body_message("d = x -> max_pool(2)\nreturn x + d * 2")
+    text = body_message("d = x -> max_pool(2) -> up_conv(3, 2, stride=2)\nreturn x + d")
     assert text.splitlines()[-1] == (
-        "  = help: H = floor(H/2) does not hold for every size; `2*h` instead of `H` "
-        "in the signature makes the division exact"
+        "  = help: H = 2*floor(H/2) does not hold for every size; `2*h` and `2*w` instead of `H` "
+        "and `W` in the signature make the division exact"
     )
+
+
+def test_a_skip_beside_a_pooled_branch_is_pooled_as_well() -> None:
+    text = body_message("d = x -> max_pool(2)\nreturn x + d")
+    assert text.splitlines()[-1] == "  = help: pool the skip as well: `x -> avg_pool(2)`"
 
 
 def test_names_of_other_libraries_are_known() -> None:

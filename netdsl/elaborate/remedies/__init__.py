@@ -18,6 +18,7 @@ from netdsl.elaborate.remedies.calls import (
     say_axis,
     smaller_groups,
 )
+from netdsl.elaborate.remedies.divisions import exact_division
 from netdsl.elaborate.remedies.images import (
     channels_first,
     channels_number,
@@ -25,7 +26,6 @@ from netdsl.elaborate.remedies.images import (
     smaller_window,
 )
 from netdsl.elaborate.remedies.operands import (
-    exact_division,
     join_elsewhere,
     multiply_transposed,
     over_channels,

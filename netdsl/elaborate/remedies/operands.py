@@ -1,4 +1,4 @@
-"""Operands that do not fit each other: projections, transpositions, exact divisions."""
+"""Operands that do not fit each other: projections, widths, transpositions, another axis."""
 
 from __future__ import annotations
 
@@ -9,47 +9,18 @@ from netdsl.elaborate.values import is_whole
 from netdsl.errors import Edit, Span
 from netdsl.ir import Source
 from netdsl.op import Type
-from netdsl.sizes import Floor, Poly, Size, ceildiv
+from netdsl.sizes import ceildiv
 
 POINTWISE = {"add", "sub", "mul", "div", "maximum", "minimum"}
 KEEPING = {"bn", "relu", "dropout", "ln", "max_pool", "avg_pool"}  # they keep the channels
 STRIDES = (1, 2, 3, 4, 8)
 
 
-def _unequal(a: Type, b: Type) -> list[int]:
+def unequal(a: Type, b: Type) -> list[int]:
+    """The axes along which two types of one rank differ."""
     if a.rank != b.rank:
         return []
     return [i for i, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if m != n]
-
-
-def exact_division(site: Site) -> Remedy | None:
-    """`H` against `2*floor(H/2)`: a multiple in the signature makes them equal."""
-    first = site.types[0]
-    for other in site.types[1:]:
-        for axis in _unequal(first, other):
-            m, n = first.shape[axis], other.shape[axis]
-            if isinstance(m - n, Poly) and (help := _division(m, n)):
-                return Remedy(help)
-    return None
-
-
-def _division(m: Size, n: Size) -> str | None:
-    floors = [
-        base
-        for size in (m, n)
-        if isinstance(size, Poly)
-        for monomial, _ in size.terms
-        for base, _ in monomial
-        if isinstance(base, Floor) and str(base.numerator).isidentifier()
-    ]
-    if not floors:
-        return None
-    coarsest = max(floors, key=lambda floor: floor.divisor)
-    name, divisor = str(coarsest.numerator), coarsest.divisor
-    return (
-        f"{m} = {n} does not hold for every size; `{divisor}*{name.lower()}` instead of `{name}` "
-        "in the signature makes the division exact"
-    )
 
 
 def multiply_transposed(site: Site) -> Remedy | None:
@@ -113,7 +84,11 @@ def project(site: Site) -> Remedy | None:
             return None
     x, f = site.types[skip], site.types[1 - skip]
     channels, stride = f.shape[1], _stride(x, f)
+    if channels == x.shape[1] and (pooled := _pooled(x, f, span)) is not None:
+        return pooled
     if not isinstance(channels, int) or stride is None or x.shape[0] != f.shape[0]:
+        if channels == x.shape[1]:
+            return None
         return Remedy(f"project the skip with a 1x1 convolution: `{span.text} -> conv(c, 1)`")
     written = _stride_text(site, stride)
     text = f"{span.text} -> conv({site.spell(channels)}, 1{written})"
@@ -122,7 +97,7 @@ def project(site: Site) -> Remedy | None:
 
 def same_width(site: Site) -> Remedy | None:
     """Two branches of one stride whose last convolutions have different widths."""
-    if site.op.name != "add" or _unequal(*site.types) != [1]:
+    if site.op.name != "add" or unequal(*site.types) != [1]:
         return None
     producers = [_convolution(site, value.node) for value in site.operands]
     left, right = producers
@@ -156,6 +131,15 @@ def _convolution(site: Site, n: int) -> Span | None:
         (n,) = makers
 
 
+def _pooled(x: Type, f: Type, span: Span) -> Remedy | None:
+    """The skip of a branch that was pooled: its size is rounded down."""
+    for k in STRIDES[1:]:
+        if all(x.shape[axis] // k == f.shape[axis] for axis in (2, 3)):
+            text = f"{span.text} -> avg_pool({k})"
+            return Remedy(f"pool the skip as well: `{text}`", (Edit(span, f"({text})"),))
+    return None
+
+
 def _stride(x: Type, f: Type) -> int | None:
     """The stride that makes the sizes of x those of f."""
     for stride in STRIDES:
@@ -176,7 +160,7 @@ def _stride_text(site: Site, stride: int) -> str:
 def join_elsewhere(site: Site) -> Remedy | None:
     """`concat` of tensors that differ on one axis alone, and it is another one."""
     first = site.types[0]
-    axes = {axis for other in site.types[1:] for axis in _unequal(first, other)}
+    axes = {axis for other in site.types[1:] for axis in unequal(first, other)}
     if site.op.name != "concat" or len(axes) != 1 or any(t.rank != first.rank for t in site.types):
         return None
     (axis,) = axes
