@@ -15,6 +15,7 @@ from netdsl.elaborate.recurrence import (
     State,
     Step,
     move,
+    outside,
     read_end,
     read_sequence,
     read_state,
@@ -48,6 +49,7 @@ from netdsl.syntax import (
     Table,
     Ternary,
     Unary,
+    names_in,
 )
 
 # infix operators of tensors -> their ops
@@ -144,7 +146,13 @@ def _table(node: Table, scope: Scope) -> Any:
 
 @expression(Index)
 def _index(node: Index, scope: Scope) -> Any:
-    base, index = _base(node.base, scope), evaluate(node.index, scope)
+    base = _base(node.base, scope)
+    if any(scope.find(n.text) is None for n in names_in(node.index)):
+        if base is UNKNOWN:
+            return UNKNOWN
+        if is_tensor(base):
+            raise outside(node)
+    index = evaluate(node.index, scope)
     if base is UNKNOWN or index is UNKNOWN:
         return UNKNOWN
     if isinstance(base, State):

@@ -162,4 +162,18 @@ def surplus(signature: Signature, positional: Sequence[Binding]) -> Problem:
         message = f"`{signature.name}` has {count} hyper-parameter{'s' * (count != 1)}"
         code = "N104"
     message += f"; `{first.span.text}` is one more"
+    if (whole := _in_brackets(signature, positional)) is not None:
+        helps = (f"`{next(iter(signature.hypers))}` is a list: `{whole.text}`",)
+        return Problem(code, message, notes=notes, helps=helps, edits=(whole,), sure=True)
     return Problem(code, message, notes=notes, helps=helps, edits=edits)
+
+
+def _in_brackets(signature: Signature, positional: Sequence[Binding]) -> Edit | None:
+    """`reshape(N, 64)`, where the only hyper-parameter takes a list: the edit to `[N, 64]`."""
+    span = positional[0].span.to(positional[-1].span)
+    try:
+        (name,) = signature.hypers
+        OPS[signature.name].of(**{name: tuple(b.value for b in positional)})
+    except (KeyError, ValueError, Problem):
+        return None
+    return Edit(span, f"[{span.text}]")

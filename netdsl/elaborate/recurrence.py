@@ -208,6 +208,27 @@ def read_sequence(x: Value, step: Step, node: Index) -> Value:
     return recurrence.read(Read(x, step.offset), x.type.with_shape(*shape), node.span)
 
 
+def step_name(scope: Scope) -> str | None:
+    """The name of the step of the recurrence that is read here: `t`."""
+    inner: Scope | None = scope
+    while inner is not None:
+        for name, binding in inner.names.items():
+            if isinstance(binding.value, Step):
+                return name
+        inner = inner.parent
+    return None
+
+
+def outside(node: Index) -> Problem:
+    """N302: `h[t]` where there is no `t`."""
+    base = node.base.span.text
+    return Problem(
+        "N302",
+        f"`{node.span.text}` stands inside `recur` only",
+        helps=(f"behind it `{base}` is the whole sequence, and `{base}[T]` its last step",),
+    )
+
+
 def read_end(value: Value, index: Any, node: Index, scope: Scope) -> Value:
     """`h[T]`, `h[1]` behind the recurrence that made h, and `h[0]`, its start value."""
     known: Sequence | None = scope.run.sequences.get(value)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from netdsl.errors import Diagnostic, Edit, Span
 from netdsl.parser.brackets import surplus_close, unclosed, unopened
 from netdsl.parser.foreign import FOREIGN
+from netdsl.parser.halves import HALVES
 from netdsl.parser.left_out import (
     missing_arrow,
     missing_equals,
@@ -24,6 +25,7 @@ from netdsl.parser.trial import Trials
 
 SHORT = 60  # characters of a text in a message
 SHOWN = 6  # expected tokens that a message lists
+FRONTS = {"EQUAL", "RETURN", "COMMA", "SEMICOLON", "THEN", "ELSE", "COLON"}  # of an expression
 
 
 def explain(tokens: list[Token], i: int, accepts: set[str], trials: Trials) -> Diagnostic:
@@ -109,7 +111,7 @@ def pipe_in_a_sum(place: Place) -> Diagnostic | None:
     while start > 0:
         kind = place.kinds[start - 1]
         depth += (kind in CLOSES.values()) - (kind in CLOSES)
-        if depth < 0 or (depth == 0 and kind in {"EQUAL", "RETURN", "COMMA", "SEMICOLON", "ELSE"}):
+        if depth < 0 or (depth == 0 and kind in FRONTS):
             break
         piped = piped or (depth == 0 and kind == "ARROW")
         start -= 1
@@ -188,6 +190,7 @@ def _show(terminal: str) -> str:
 
 MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
     *FOREIGN,
+    *HALVES,
     keyword_as_name,
     surplus_close,
     run_together,

@@ -28,6 +28,7 @@ from netdsl.elaborate.remedies.images import (
 from netdsl.elaborate.remedies.operands import (
     join_elsewhere,
     multiply_transposed,
+    one_step,
     over_channels,
     project,
     same_width,
@@ -49,8 +50,9 @@ REFUSED: dict[str, tuple[Rule, ...]] = {
 }
 # of operands that it does not fit
 REMEDIES: dict[str, tuple[Rule, ...]] = {
-    "N201": (other_rank, say_axis),
+    "N201": (one_step, other_rank, say_axis),
     "N206": (
+        one_step,
         multiply_transposed,
         exact_division,
         over_channels,
@@ -61,7 +63,7 @@ REMEDIES: dict[str, tuple[Rule, ...]] = {
     "N207": (channels_first, channels_known, smaller_window),
     "N210": (channels_first, pool_features, channels_number),
     "N211": (smaller_groups,),
-    "N212": (exact_division, join_elsewhere),
+    "N212": (one_step, exact_division, join_elsewhere),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from netdsl.elaborate.recurrence import step_name
 from netdsl.elaborate.remedies.site import Remedy, Site, with_value
 from netdsl.elaborate.values import is_whole
 from netdsl.errors import Edit, Span
@@ -21,6 +22,24 @@ def unequal(a: Type, b: Type) -> list[int]:
     if a.rank != b.rank:
         return []
     return [i for i, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)) if m != n]
+
+
+def one_step(site: Site) -> Remedy | None:
+    """`x + h[t-1]`, where x is a sequence: inside a recurrence `x[t]` is its step."""
+    step = step_name(site.scope)
+    ranks = [t.rank for t in site.types]
+    if step is None or len(ranks) < 2 or max(ranks) != min(ranks) + 1:
+        return None
+    lower = site.types[ranks.index(min(ranks))]
+    for i, type in enumerate(site.types):
+        span = site.written(i)
+        if span is None or not span.text.isidentifier() or type.rank == lower.rank:
+            continue
+        if type.shape[0] == lower.shape[0]:
+            end = Span(span.source, span.end, span.end)
+            help = f"`{span.text}` is the whole sequence here: `{span.text}[{step}]` is its step"
+            return Remedy(help, (Edit(end, f"[{step}]"),))
+    return None
 
 
 def multiply_transposed(site: Site) -> Remedy | None:
