@@ -1,6 +1,6 @@
 """Write grammar.json, the tables of grammar.lark.
 
-PYTHONHASHSEED=0 python -m netdsl.parser.generate     # the seed numbers the states
+python -m netdsl.parser.generate
 """
 
 from __future__ import annotations

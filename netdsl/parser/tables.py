@@ -62,8 +62,35 @@ def key(grammar: str) -> str:
 def dump(grammar: str) -> str:
     """The tables of a grammar as JSON."""
     data, memo = build(grammar, tree=False).memo_serialize([TerminalDef, Rule])
+    data["parser"]["parser"] = _in_order(data["parser"]["parser"])
     content = {"key": key(grammar), "data": data, "memo": memo}
     return json.dumps(content, separators=(",", ":")) + "\n"
+
+
+def _in_order(table: dict[str, Any]) -> dict[str, Any]:
+    """The parser's table with states and terminals numbered by the grammar alone, not by where
+    lark's objects happened to be in memory."""
+    names = table["tokens"]
+    ranks = {token: rank for rank, token in enumerate(sorted(names, key=names.__getitem__))}
+    numbers: dict[Any, int] = {}
+    pending = list(table["start_states"].values())
+    while pending:
+        state = pending.pop(0)
+        if state not in numbers:
+            numbers[state] = len(numbers)
+            row = table["states"][state]
+            pending += [row[t][1] for t in sorted(row, key=ranks.__getitem__) if row[t][0] == 0]
+
+    def renumbered(row: dict[Any, Any]) -> dict[int, Any]:
+        steps = sorted(row.items(), key=lambda step: ranks[step[0]])
+        return {ranks[t]: (a, numbers[to] if a == 0 else to) for t, (a, to) in steps}
+
+    ends = ("start_states", "end_states")
+    return {
+        "tokens": {rank: names[token] for token, rank in ranks.items()},
+        "states": {n: renumbered(table["states"][state]) for state, n in numbers.items()},
+        **{end: {name: numbers[state] for name, state in table[end].items()} for end in ends},
+    }
 
 
 def build(grammar: str, tree: bool = True) -> lark.Lark:
