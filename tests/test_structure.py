@@ -47,6 +47,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "text",
         "pin",
     ),
+    ("editors",),
     ("modes", "cut", "taps", "passes"),
     ("fusions",),
     ("pipeline", "backend", "liveness"),
@@ -79,7 +80,7 @@ TORCH_AT_TOP = (
 # What `check`, `show` and `import netdsl` read, which must feel instant: nothing that they import
 # on the way imports torch.
 NEVER_TORCH = (
-    *(entry for layer in LAYERS[:10] for entry in layer if entry != "kernels"),
+    *(entry for layer in LAYERS[:11] for entry in layer if entry != "kernels"),
     "",
     "cli",
 )

@@ -19,7 +19,8 @@ from netdsl.parser.left_out import (
     run_together,
     wrong_token,
 )
-from netdsl.parser.place import CLASSES, CLOSES, KEYWORDS, STARTS, TEXTS, Place, edit_out, text_of
+from netdsl.parser.place import CLASSES, CLOSES, STARTS, TEXTS, Place, edit_out, text_of
+from netdsl.parser.tables import keywords
 from netdsl.parser.tokens import Token
 from netdsl.parser.trial import Trials
 
@@ -37,9 +38,9 @@ def explain(tokens: list[Token], i: int, accepts: set[str], trials: Trials) -> D
 def keyword_as_name(place: Place) -> Diagnostic | None:
     """`let in = 3`, and `linear(in)` behind it."""
     token = place.token
-    if place.before is not None and place.accepts == {"EQUAL"} and place.before.text in KEYWORDS:
+    if place.before is not None and place.accepts == {"EQUAL"} and place.before.text in keywords():
         token = place.before
-    elif token.text not in KEYWORDS or not _as_name(place):
+    elif token.text not in keywords() or not _as_name(place):
         return None
     return Diagnostic(
         "N004",

@@ -54,11 +54,6 @@ CLASSES = {
     "CARET": "an operator",
     "$END": "the end of the file",
 }
-KEYWORDS = {
-    *("netdsl", "from", "import", "let", "default", "extern", "net", "block", "train", "param"),
-    *("layer", "require", "recur", "return", "repeat", "for", "in", "if", "then", "else", "as"),
-    *("and", "or", "not", "true", "false"),
-}
 
 
 @dataclass(frozen=True)
