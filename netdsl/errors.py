@@ -38,6 +38,12 @@ class Source:
         line = bisect.bisect_right(self._starts, offset)
         return line, offset - self._starts[line - 1] + 1
 
+    def offset(self, line: int, column: int) -> int:
+        """The offset of a line and column, both from 1; that of the end where there is none."""
+        if line > len(self._starts):
+            return len(self.text)
+        return min(self._starts[line - 1] + column - 1, len(self.text))
+
     def line(self, number: int) -> str:
         start = self._starts[number - 1]
         end = self.text.find("\n", start)

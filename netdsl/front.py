@@ -15,14 +15,37 @@ from netdsl.elaborate import Program, elaborate, explore
 from netdsl.elaborate import nets as blocks
 from netdsl.elaborate.scope import NODES
 from netdsl.elaborate.signature import of_definition
+from netdsl.elaborate.trace import Trace
 from netdsl.elaborate.values import Block, show
 from netdsl.errors import LIMIT, Diagnostic, Diagnostics, Edit, NetError, Source
 from netdsl.ir import Graph
 from netdsl.lints import is_allowed, lint
 from netdsl.parser import from_text
+from netdsl.parser.outline import outline
 from netdsl.sources import Sources, collect, models, parsed, read
 
-__all__ = ["Net", "Sources", "build", "check", "models", "nets", "parse", "parse_text", "read"]
+__all__ = [
+    "Analysis",
+    "Net",
+    "Sources",
+    "analyse",
+    "build",
+    "check",
+    "models",
+    "nets",
+    "outlined",
+    "parse",
+    "parse_text",
+    "read",
+]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Files as an editor knows them: what is wrong, and the trace of each net, by its name."""
+
+    findings: tuple[Diagnostic, ...]
+    traces: Mapping[str, Trace]
 
 
 @dataclass(frozen=True)
@@ -146,6 +169,24 @@ def _explore(program: Program, found: Diagnostics) -> None:
         span = diagnostic.span
         if span is None or (span.source.name, span.line) not in told:
             found.add(diagnostic)
+
+
+def outlined(sources: Sources) -> Program:
+    """The syntax of all files as far as it can be read; see `parser.outline`."""
+    return Program(sources.root, {key: outline(source) for key, source in sources.files.items()})
+
+
+def analyse(sources: Sources, program: Program, net: str | None = None) -> Analysis:
+    """The findings of `check_sources`, and what every part of the text stands for in each net, as
+    far as can be said of a text with mistakes. `program`: the sources as `outlined`."""
+    found = Diagnostics()
+    syntax(sources, found)
+    further = Diagnostics() if found.errors else found  # what follows from missing text is no news
+    names = [net] if net else [n.name for n in _nets(program, further) if n.complete]
+    traces = {name: Trace() for name in names}
+    for name, trace in traces.items():
+        elaborate(program, name, {}, further, trace=trace)
+    return Analysis(found.sorted()[:LIMIT], traces)
 
 
 def nets(target: str | Path) -> tuple[Net, ...]:

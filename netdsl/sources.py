@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -47,7 +47,7 @@ def read(target: str | Path) -> tuple[Sources, str | None]:
             if name not in models():
                 raise _no_such(file)
             return collect(shipped(name), SHIPPED + name, None), net
-        return collect(_load(path, str(path)), path.name, path.parent), net
+        return collect(load(path, str(path)), path.name, path.parent), net
     except Problem as problem:
         raise NetError((problem.at(None),)) from None
 
@@ -63,8 +63,26 @@ def shipped(name: str) -> Source:
     return decode(files("netdsl.models").joinpath(name).read_bytes(), name)
 
 
-def collect(root: Source, key: str, folder: Path | None) -> Sources:
-    """The file and everything that it imports; `folder` is where it stands (None: nowhere)."""
+def load(path: Path, name: str) -> Source:
+    """A file's text, under the name that messages call it; raises `Problem`."""
+    try:
+        if not S_ISREG(path.stat().st_mode):
+            raise Problem("N150", f"{name} is no regular file")
+        with path.open("rb") as file:
+            return decode(file.read(FILE_LIMIT + 1), name)
+    except FileNotFoundError:
+        raise _no_such(name) from None
+    except OSError as error:
+        raise Problem("N150", f"{name} cannot be read: {error.strerror}") from None
+
+
+def collect(
+    root: Source, key: str, folder: Path | None, load: Callable[[Path, str], Source] = load
+) -> Sources:
+    """The file and everything that it imports; `folder` is where it stands (None: nowhere).
+
+    `load` reads a file; an editor has texts that are not saved.
+    """
     found = {key: root}
     importable: tuple[str, ...] = ()
     pending = [key]
@@ -76,7 +94,7 @@ def collect(root: Source, key: str, folder: Path | None) -> Sources:
                 continue
             try:
                 for candidate in keys(item.module.text, importing):
-                    source = found.get(candidate) or _find(candidate, folder)
+                    source = found.get(candidate) or find(candidate, folder, load)
                     if source is not None:
                         if candidate not in found:
                             found[candidate] = source
@@ -112,8 +130,8 @@ def _split(target: str | Path) -> tuple[str, str | None]:
     return match["file"], match["net"]
 
 
-def _find(key: str, folder: Path | None) -> Source | None:
-    """The file of a key, if there is one."""
+def find(key: str, folder: Path | None, load: Callable[[Path, str], Source]) -> Source | None:
+    """The file of a key, if there is one; raises `Problem` N153 for one outside of the folder."""
     if key.startswith(SHIPPED):
         name = key.removeprefix(SHIPPED)
         return shipped(name) if name in models() else None
@@ -122,19 +140,7 @@ def _find(key: str, folder: Path | None) -> Source | None:
     inside = os.path.realpath(folder)
     if os.path.commonpath([inside, os.path.realpath(folder / key)]) != inside:
         raise Problem("N153", f"`{key}` leads out of the folder of the importing file")
-    return _load(folder / key, str(folder / key))
-
-
-def _load(path: Path, name: str) -> Source:
-    try:
-        if not S_ISREG(path.stat().st_mode):
-            raise Problem("N150", f"{name} is no regular file")
-        with path.open("rb") as file:
-            return decode(file.read(FILE_LIMIT + 1), name)
-    except FileNotFoundError:
-        raise _no_such(name) from None
-    except OSError as error:
-        raise Problem("N150", f"{name} cannot be read: {error.strerror}") from None
+    return load(folder / key, str(folder / key))
 
 
 def _no_such(name: str) -> Problem:

@@ -25,6 +25,7 @@ from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Implied, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
+from netdsl.elaborate.trace import Trace
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Bundle, is_whole
 from netdsl.errors import Diagnostics, Problem, Span
@@ -53,6 +54,7 @@ def elaborate(
     found: Diagnostics,
     limit: int = NODES,
     implied: list[Implied] | None = None,
+    trace: Trace | None = None,
 ) -> Graph | None:
     """The graph of a net of the root file (None: its only one); None where there are errors.
 
@@ -61,7 +63,9 @@ def elaborate(
     facts: tuple[tuple[str, Size], ...] = ()
     while True:
         names: list[Implied] | None = None if implied is None else []
-        run = Run(Builder(), Diagnostics(), limit, facts=facts, implied=names)
+        run = Run(Builder(), Diagnostics(), limit, facts=facts, implied=names, trace=trace)
+        if trace is not None:
+            trace.start(run.builder.graph, run.instances, run.outlined)
         try:
             with deep(), pause_collector():
                 graph = _elaborated(program, net, hyper, run)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.elaborate.naming import Namespace
+from netdsl.elaborate.trace import Trace
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.errors import Diagnostics, Frame, Problem, Span
 from netdsl.ir import Builder
@@ -43,6 +44,7 @@ class Run:
     sequences: dict[Value, Any] = field(default_factory=dict)  # results of recurrences
     facts: tuple[tuple[str, Size], ...] = ()  # what names of the net's signature are known to be
     implied: list[Implied] | None = None  # where the names of unlabelled stages are wanted
+    trace: Trace | None = None  # an editor wants to know what is where
 
     def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
         """Count turns of loops and instantiations; N323 where they or the nodes become too many."""

@@ -66,18 +66,27 @@ def execute(node: Statement, scope: Scope) -> None:
 
 def evaluate(node: Expression, scope: Scope) -> Any:
     """What the expression stands for; `UNKNOWN` where that is an error, which is reported."""
+    run = scope.run
+    start = len(run.builder.graph) if run.trace is not None else 0
     try:
-        return EVALUATE[type(node)](node, scope)
+        value = EVALUATE[type(node)](node, scope)
     except Problem as problem:
-        return scope.report(problem, node.span)
+        value = scope.report(problem, node.span)
+    if run.trace is not None:
+        run.trace.add(node, value, start)
+    return value
 
 
 def apply(stages: tuple[Stage, ...], value: Any, scope: Scope) -> Any:
     """The value after the stages, one after the other."""
+    run = scope.run
     for node in stages:
+        start = len(run.builder.graph) if run.trace is not None else 0
         try:
             piped = value.first if isinstance(value, Bundle) else value
             value = APPLY[type(node)](node, piped, scope)
         except Problem as problem:
             value = scope.report(problem, node.span)
+        if run.trace is not None:
+            run.trace.add(node, value, start)
     return value

@@ -16,7 +16,10 @@ OPEN = {"LPAR": 1, "LSQB": 1, "RPAR": -1, "RSQB": -1}
 
 def resume(parser: InteractiveParser, tokens: list[Token], failed: int) -> int | None:
     """The token to go on with, the parser's stack cut back to take it; None: there is none."""
-    i = _next_start(tokens, failed, *_open_brackets(parser))
+    depth, braces = _open_brackets(parser)
+    if depth and _starts_line(tokens, failed - 1) and tokens[failed - 1].type in STATEMENT_STARTS:
+        failed -= 1  # `f(` and on the next line `let n = 3`: `let` was read as an argument's name
+    i = _next_start(tokens, failed, depth, braces)
     while i is not None and not _cut(parser, tokens[i].type):
         i = _next_start(tokens, i + 1, 0, 0)
     return i
@@ -31,7 +34,7 @@ def _next_start(tokens: list[Token], failed: int, depth: int, braces: int) -> in
     for i in range(failed, len(tokens)):
         kind = tokens[i].type
         behind = tokens[i + 1].type if i + 1 < len(tokens) else ""
-        first = i == 0 or tokens[i].span.line > tokens[i - 1].span.line
+        first = _starts_line(tokens, i)
         if kind == "$END" or (first and kind in ITEM_STARTS | STATEMENT_STARTS):
             return i
         if kind == "NAME" and first and depth == 0 and behind in BEHIND_A_NAME:
@@ -41,6 +44,10 @@ def _next_start(tokens: list[Token], failed: int, depth: int, braces: int) -> in
         braces = max(0, braces + (kind == "LBRACE") - (kind == "RBRACE"))
         depth = max(0, depth + OPEN.get(kind, 0))
     return None
+
+
+def _starts_line(tokens: list[Token], i: int) -> bool:
+    return i == 0 or (i > 0 and tokens[i].span.line > tokens[i - 1].span.line)
 
 
 def _open_brackets(parser: InteractiveParser) -> tuple[int, int]:

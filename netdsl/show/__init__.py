@@ -15,6 +15,7 @@ from netdsl.kinds import REQUIRED
 from netdsl.op import Op, Type, Value
 from netdsl.recur import At, Carried, Recur
 from netdsl.rewrite import with_sizes
+from netdsl.show.cost import batch
 from netdsl.show.receptive import receptive_fields
 from netdsl.sizes import Size, names
 from netdsl.supplied import Supplied
@@ -112,8 +113,8 @@ def summary(graph: Graph, sizes: Mapping[str, int] | None = None) -> Summary:
     Raises `Problem` where the shape rules do not hold for the sizes.
     """
     graph = with_sizes(graph, sizes) if sizes else graph
-    batch = _batch(graph)
-    single = concrete(dict.fromkeys(batch, 1))
+    first = batch(graph)
+    single = concrete(dict.fromkeys(first, 1))
     fields_of = receptive_fields(graph)
     rows = tuple(_rows(graph, [], single, fields_of, set()))
     free = {name for op in graph.inputs for size in op.type.shape for name in names(size)}
@@ -123,8 +124,8 @@ def summary(graph: Graph, sizes: Mapping[str, int] | None = None) -> Summary:
         outputs=tuple((out.name, out.value.type) for out in graph.outputs),
         rows=rows,
         buffers=sum(_number(p.type.numel) or 0 for p in graph.parameters if p.buffer),
-        unknown=tuple(sorted(free - batch)),
-        fixed=not batch,
+        unknown=tuple(sorted(free - first)),
+        fixed=not first,
     )
 
 
@@ -221,12 +222,6 @@ def call(op: Op) -> str:
         elif kind.shown(value, f.default):
             shown.append(f"{name}={kind.show(value)}")
     return f"{op.name}({', '.join(shown)})" if shown else op.name
-
-
-def _batch(graph: Graph) -> set[str]:
-    """The names of the first axes of the inputs, which cost is counted for one of."""
-    firsts = [op.type.shape[0] for op in graph.inputs if op.type.rank]
-    return {str(size) for size in firsts if names(size) == {str(size)}}
 
 
 def _name(graph: Graph, value: Value) -> str:

@@ -9,6 +9,7 @@ import pytest
 from netdsl import syntax as s
 from netdsl.errors import Diagnostics, NetError, Problem
 from netdsl.parser import decode, from_text, parse
+from netdsl.parser.outline import outline
 from netdsl.parser.tables import build, dump
 from netdsl.sources import models, shipped
 
@@ -46,6 +47,19 @@ def test_every_shipped_model_is_read(name: str) -> None:
     file = parse(shipped(name), found)
     assert not found
     assert file.edition == 1
+
+
+@pytest.mark.parametrize("name", models())
+def test_the_outline_of_a_sound_file_is_its_tree(name: str) -> None:
+    assert outline(shipped(name)) == parse(shipped(name), Diagnostics())
+
+
+def test_the_outline_of_a_broken_file_has_what_can_be_read() -> None:
+    text = "net A(x: [N, 4]) {\n  y = x ->\n  let n = f(\n  let m = 3\nblock B(x) { return x }\n"
+    a, b = outline(from_text(text, "t.net")).items
+    assert isinstance(a, s.Definition) and isinstance(b, s.Definition)
+    assert (a.name.text, [type(statement) for statement in a.body]) == ("A", [s.Let])
+    assert b == tree("block B(x) { return x }").items[0]
 
 
 def test_every_node_says_where_it_stands() -> None:
