@@ -130,12 +130,30 @@ def all_findings(sources: Sources, net: str | None = None) -> tuple[Diagnostic, 
         for diagnostic in _behind(sources, found.errors, net):
             found.add(diagnostic)
         return found.sorted()
+    _judge(program, net, found)
+    return _worth_saying(found)
+
+
+def _judge(
+    program: Program,
+    net: str | None,
+    found: Diagnostics,
+    traces: dict[str, Trace] | None = None,
+) -> None:
+    """Find all that is wrong or doubtful in what can be read; with `traces`, keep those of the
+    nets by their names."""
     names = [net] if net else [n.name for n in complete_nets(program, found)]
-    graphs = [elaborate(program, name, {}, found) for name in names]
+    graphs = []
+    for name in names:
+        trace = None if traces is None else traces.setdefault(name, Trace())
+        graphs.append(elaborate(program, name, {}, found, trace=trace))
     _explore(program, found)
     if not found.errors:
         for warning in lint(program.files[program.root], [g for g in graphs if g is not None]):
             found.add(warning)
+
+
+def _worth_saying(found: Diagnostics) -> tuple[Diagnostic, ...]:
     return tuple(d for d in found.sorted() if d.is_error or not is_allowed(d))
 
 
@@ -173,20 +191,21 @@ def _explore(program: Program, found: Diagnostics) -> None:
 
 def outlined(sources: Sources) -> Program:
     """The syntax of all files as far as it can be read; see `parser.outline`."""
-    return Program(sources.root, {key: outline(source) for key, source in sources.files.items()})
+    trees = {key: outline(source) for key, source in sources.files.items()}
+    return Program(sources.root, trees, sources.importable)
 
 
-def analyse(sources: Sources, program: Program, net: str | None = None) -> Analysis:
+def analyse(sources: Sources, program: Program) -> Analysis:
     """The findings of `check_sources`, and what every part of the text stands for in each net, as
     far as can be said of a text with mistakes. `program`: the sources as `outlined`."""
     found = Diagnostics()
+    traces: dict[str, Trace] = {}
     syntax(sources, found)
-    further = Diagnostics() if found.errors else found  # what follows from missing text is no news
-    names = [net] if net else [n.name for n in _nets(program, further) if n.complete]
-    traces = {name: Trace() for name in names}
-    for name, trace in traces.items():
-        elaborate(program, name, {}, further, trace=trace)
-    return Analysis(found.sorted()[:LIMIT], traces)
+    if found.errors:
+        _judge(program, None, Diagnostics(), traces)  # what follows from missing text is no news
+        return Analysis(all_findings(sources)[:LIMIT], traces)
+    _judge(program, None, found, traces)
+    return Analysis(_worth_saying(found)[:LIMIT], traces)
 
 
 def nets(target: str | Path) -> tuple[Net, ...]:

@@ -19,6 +19,7 @@ from netdsl.cli import (
     explain,
     failure,
     fmt,
+    lsp,
     models,
     new,
     pin,
@@ -52,6 +53,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "inspect": compile.inspect,
     "models": models.models,
     "demo": demo.demo,
+    "lsp": lsp.lsp,
 }
 LIGHT = ("check", "explain", "fmt", "pin", "new", "show", "models")  # they never import torch
 
