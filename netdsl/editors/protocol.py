@@ -14,6 +14,8 @@ from netdsl.editors.hover import Hover
 from netdsl.editors.symbols import Entry
 from netdsl.errors import Edit, Source, Span
 
+UNUSED = ("N122", "W403")  # what editors grey out
+
 Locate = Callable[[Span], lsp.Location]
 
 COMPLETIONS = {
@@ -80,6 +82,7 @@ def diagnostic(finding: Finding, locate: Locate) -> lsp.Diagnostic:
         severity=severity,
         code=found.code,
         source="netdsl",
+        tags=[lsp.DiagnosticTag.Unnecessary] if found.code in UNUSED else None,
         related_information=[
             lsp.DiagnosticRelatedInformation(locate(span), said) for span, said in finding.related
         ],

@@ -375,7 +375,7 @@ def test_nothing_that_is_asked_imports_torch() -> None:
 @pytest.mark.parametrize("name", models())
 def test_every_place_of_a_shipped_model_is_answered(name: str) -> None:
     snap = take(shipped(name), f"netdsl:{name}", None)
-    assert not snap.findings
+    assert not [finding for finding in snap.findings if finding.is_error]
     for offset in range(0, len(snap.source.text), 61):
         hover(snap, offset)
         signature(snap, offset)

@@ -83,7 +83,7 @@ class Opened:
 SKIP = """\
 netdsl 1
 block Bottleneck(x: [N, C, H, W]; w) {  # y = F(x) + x
-  f = x -> conv(4*w, 1) -> bn
+  f = x -> conv(4*w, 1) -> tanh
   return f + x -> relu
 }
 net A(x: [N, 64, 56, 56]; classes = 10) {
@@ -104,7 +104,10 @@ async def test_a_broken_file_is_explained_and_repaired(
     related = {info.message: file.shown(info.location.range) for info in found.related_information}
     assert related == {"in `Bottleneck`, instantiated here": "Bottleneck(64)"}
 
-    file.change("f + x ->", "f + (x -> conv(4*w, 1)) ->")
+    file.change("f + x ->", "f + (x -> conv(4*w, 1) -> bn) ->")
+    (found,) = await file.findings()
+    assert (found.code, found.severity) == ("W401", lsp.DiagnosticSeverity.Warning)
+    file.change("conv(4*w, 1) -> bn", "conv(4*w, 1, bias=false) -> bn")
     assert await file.findings() == []
     file.close()
     assert await file.findings() == []
@@ -181,7 +184,7 @@ async def test_hover_tells_shape_cost_path_and_signature(
     )
     assert await hover(file.at("-> Bottle", "neck(64)")) == dedent(
         """\
-        `float[N, 256, 56, 56]` · 33,792 parameters · 102,760,448 MACs · at `Bottleneck1`
+        `float[N, 256, 56, 56]` · 33,280 parameters · 102,760,448 MACs · at `Bottleneck1`
 
         ```net
         Bottleneck(x; w)
@@ -190,7 +193,7 @@ async def test_hover_tells_shape_cost_path_and_signature(
         y = F(x) + x"""
     )
     assert await hover(file.at("return ", "f +")) == "value `f`\n\n`float[N, 256, 56, 56]`"
-    assert await hover(file.at("(4*", "w, 1) -> bn")) == "hyper `w`\n\n`64`"
+    assert await hover(file.at("(4*", "w, 1) -> tanh")) == "hyper `w`\n\n`64`"
     assert await hover(file.at("", "netdsl")) is None
     file.close()
 
@@ -418,4 +421,16 @@ async def test_a_text_that_is_no_file_is_answered_too(client: LanguageClient) ->
     params = lsp.DefinitionParams(file.id, file.at("return ", "y"))
     place = await client.text_document_definition_async(params)
     assert (place.uri, place.range.start) == (file.uri, lsp.Position(1, 2))
+    file.close()
+
+
+async def test_what_is_never_used_is_marked_as_such(client: LanguageClient, tmp_path: Path) -> None:
+    file = Opened(
+        client,
+        tmp_path / "unused.net",
+        "net A(x: [N, 4]) {\n  y = x -> tanh\n  return x -> relu\n}\n",
+    )
+    (found,) = await file.findings()
+    assert (found.severity, file.shown(found.range)) == (lsp.DiagnosticSeverity.Warning, "y")
+    assert list(found.tags) == [lsp.DiagnosticTag.Unnecessary]
     file.close()
