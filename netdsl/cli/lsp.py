@@ -7,7 +7,7 @@ def lsp() -> None:
     """Serve an editor on stdin and stdout, as a language server.
 
     Findings as one types and their fixes, shapes at each arrow, hover, completion, definitions,
-    renaming. Editors start it themselves: docs/editors.md says how each is told to.
+    renaming, formatting. Editors start it themselves: docs/editors.md says how each is told to.
 
     \b
     netdsl lsp

@@ -14,6 +14,7 @@ from netdsl import syntax as s
 from netdsl.editors import links, protocol
 from netdsl.editors.completion import complete, signature
 from netdsl.editors.findings import findings
+from netdsl.editors.formatting import formatted
 from netdsl.editors.hints import hints
 from netdsl.editors.hover import hover
 from netdsl.editors.links import Place, Refused
@@ -163,6 +164,12 @@ def _symbols(ls: NetServer, params: lsp.DocumentSymbolParams) -> list[lsp.Docume
     return [protocol.symbol(entry, ls.codec) for entry in symbols(snapshot.names)]
 
 
+def _format(ls: NetServer, params: lsp.DocumentFormattingParams) -> list[lsp.TextEdit]:
+    snapshot = ls.open(params.text_document.uri)
+    edits = formatted(snapshot.source)
+    return [lsp.TextEdit(protocol.range_of(edit.span, ls.codec), edit.text) for edit in edits]
+
+
 async def _actions(ls: NetServer, params: lsp.CodeActionParams) -> list[lsp.CodeAction]:
     """The fixes of the findings in the range."""
     snapshot, start = ls.at(params.text_document.uri, params.range.start)
@@ -198,6 +205,7 @@ FEATURES: dict[str, tuple[Callable[..., Any], Any]] = {
     lsp.TEXT_DOCUMENT_PREPARE_RENAME: (_prepare_rename, None),
     lsp.TEXT_DOCUMENT_RENAME: (_rename, lsp.RenameOptions(prepare_provider=True)),
     lsp.TEXT_DOCUMENT_DOCUMENT_SYMBOL: (_symbols, None),
+    lsp.TEXT_DOCUMENT_FORMATTING: (_format, None),
     lsp.TEXT_DOCUMENT_CODE_ACTION: (
         _actions,
         lsp.CodeActionOptions([lsp.CodeActionKind.QuickFix]),

@@ -141,7 +141,7 @@ def _type(walk: _Walk, node: s.TensorType, region: Region) -> None:
 
 def _recur(walk: _Walk, node: s.Recur, region: Region) -> None:
     """The step is known inside only, the values that the body gives outside too."""
-    walk.visit_all((node.first, node.last), region)
+    walk.visit_all((node.first, node.last, node.label), region)
     inner = Region(node.span, region)
     inner.symbols[node.name.text] = Symbol("index", node.name, node, inner)
     walk.regions.append(inner)

@@ -333,8 +333,14 @@ def test_findings_are_those_of_check() -> None:
 
 
 def test_what_follows_from_missing_text_is_not_said() -> None:
+    snap = snapshot("net A(x: [N, 4]) {\n  y = x ->\n  return y\n}\n")
+    assert [f.diagnostic.code for f in findings(snap)] == ["N003"]
+
+
+def test_a_text_that_is_surely_mended_is_judged_as_check_does() -> None:
     snap = snapshot("net A(x: [N, 4]) {\n  y = x -> linear(3 4)\n  return y\n}\n")
-    assert [f.diagnostic.code for f in findings(snap)] == ["N005"]
+    assert [f.diagnostic for f in findings(snap)] == list(front.check_sources(snap.sources))
+    assert [f.diagnostic.code for f in findings(snap)] == ["N005", "N106"]
 
 
 def test_an_import_that_cannot_be_read_is_said_at_the_import(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from lsprotocol import types as lsp
 from pygls.exceptions import JsonRpcException
 from pytest_lsp import ClientServerConfig, LanguageClient, client_capabilities
 
+import netdsl.fmt
+
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 COMMAND = [sys.executable, "-m", "netdsl", "lsp"]
@@ -68,6 +70,13 @@ class Opened:
     def shown(self, place: lsp.Range) -> str:
         """The text of a range within a line."""
         return self.text.splitlines()[place.start.line][place.start.character : place.end.character]
+
+    def replaced(self, edits: list[lsp.TextEdit]) -> str:
+        """The text after edits of whole lines."""
+        lines = self.text.splitlines(keepends=True)
+        for edit in sorted(edits, key=lambda e: -e.range.start.line):
+            lines[edit.range.start.line : edit.range.end.line] = [edit.new_text]
+        return "".join(lines)
 
     def applied(self, edits: list[lsp.TextEdit]) -> str:
         """The text after edits, none of which spans lines."""
@@ -433,4 +442,21 @@ async def test_what_is_never_used_is_marked_as_such(client: LanguageClient, tmp_
     (found,) = await file.findings()
     assert (found.severity, file.shown(found.range)) == (lsp.DiagnosticSeverity.Warning, "y")
     assert list(found.tags) == [lsp.DiagnosticTag.Unnecessary]
+    file.close()
+
+
+async def test_formatting_changes_the_lines_that_are_not_in_style(
+    client: LanguageClient, tmp_path: Path
+) -> None:
+    text = "net A(x:[N, 4]) {\n  y = x -> tanh\n  return y->relu   # last\n}\n"
+    file = Opened(client, tmp_path / "style.net", text)
+    options = lsp.FormattingOptions(tab_size=8, insert_spaces=False)  # there is one style
+    params = lsp.DocumentFormattingParams(file.id, options)
+    edits = await client.text_document_formatting_async(params)
+    assert [edit.range.start.line for edit in edits] == [0, 2]
+    file.change(text, file.replaced(edits))
+    assert file.text == netdsl.fmt.format(text)
+    assert not await client.text_document_formatting_async(params)
+    file.change("relu", "-> ->")
+    assert not await client.text_document_formatting_async(params)
     file.close()
