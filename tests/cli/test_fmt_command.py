@@ -17,7 +17,7 @@ net Good(x: [N, 4]) -> [N, 2] { return x -> linear(3) -> relu -> linear(2) }
 UGLY = """netdsl 1
 net  Good( x : [N,4] )->[N, 2] {return x->linear( 3 ) -> relu->linear(2)}
 """
-BROKEN = """net Bad(x: [N, 4]) { return x -> conv(8 3) }
+BROKEN = """net Bad(x: [N, 4]) { return x -> norm(3 1) }
 """
 
 
@@ -63,7 +63,7 @@ def test_a_file_with_a_syntax_error_is_left_alone(netdsl: Command) -> None:
     ran = netdsl("fmt", "broken.net", "ugly.net")
     assert (ran.code, ran.out) == (1, "")
     (finding,) = front.check("broken.net")
-    assert finding.message == "missing `,` before `3`"
+    assert finding.message == "missing `,` before `1`"
     assert ran.err == f"{finding.render()}\n\nugly.net changed\n"
     assert Path("broken.net").read_text() == BROKEN
 
