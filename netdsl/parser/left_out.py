@@ -12,6 +12,8 @@ LEFT_OUT = (
     *("COMMA", "ARROW", "EQUAL", "LPAR", "RPAR", "LBRACE", "RBRACE", "LSQB", "RSQB", "COLON"),
     *("SEMICOLON", "IN", "THEN", "ELSE", "AS", "DOTDOT", "FOR", "LET"),
 )
+# what may stand behind an argument
+BEHIND_ARGUMENT = {"RPAR", "RSQB", "LSQB", "EQUAL", "COMMA", "COLON", "SEMICOLON", "TIMES", "PLUS"}
 GIVES = {"COLON", "EQUAL"}  # what a value stands behind
 BACK = 3  # tokens before the mistake where it may have been left out
 
@@ -99,6 +101,7 @@ def _missing(place: Place, at: int, terminal: str) -> Diagnostic:
     end = token.type == "$END"
     before = place.tokens[at - 1]
     behind = terminal in {"RPAR", "RSQB", "RBRACE", "EQUAL"}
+    behind = behind or (terminal == "LBRACE" and place.first_on_line(at))
     where = f"behind `{before.text}`" if behind or end else f"before `{token.text}`"
     return Diagnostic(
         "N005",
@@ -111,7 +114,7 @@ def _missing(place: Place, at: int, terminal: str) -> Diagnostic:
 
 def run_together(place: Place) -> Diagnostic | None:
     """`max_pool3, stride=2)`, `n0]`: a bracket was left out between two words."""
-    if place.token.type not in {"RPAR", "RSQB", "EQUAL"}:
+    if place.token.type not in BEHIND_ARGUMENT:
         return None
     known = {t.text for t in place.tokens if t.type == "NAME"} | set(OPS)
     for at in range(place.i, max(place.i - 1 - 2 * BACK, 0), -1):
@@ -121,7 +124,7 @@ def run_together(place: Place) -> Diagnostic | None:
         for cut in range(len(token.text) - 1, 0, -1):
             head, tail = token.text[:cut], token.text[cut:]
             kind = "INT" if tail.isdigit() else "NAME"
-            if head not in known - {token.text} or not (kind == "INT" or tail.isidentifier()):
+            if head not in known - {token.text} or not (kind == "INT" or tail in known):
                 continue
             for opening in ("LPAR", "LSQB"):
                 if place.works(at, "NAME", opening, kind, cut=1):

@@ -190,11 +190,11 @@ def _show(terminal: str) -> str:
 
 
 MISTAKES: tuple[Callable[[Place], Diagnostic | None], ...] = (
+    run_together,
     *FOREIGN,
     *HALVES,
     keyword_as_name,
     surplus_close,
-    run_together,
     unopened,
     unclosed,
     missing_arrow,

@@ -18,23 +18,30 @@ REPAIRED = 0.60
 @dataclass(frozen=True)
 class Outcome:
     """What the checker says about a mutant: nothing (`valid`), at the right place, with a help
-    whose edits leave nothing to find."""
+    whose edits leave nothing to find, or bring back the model word by word (`restored`)."""
 
     mutant: Mutant
     valid: bool
     placed: bool
     repaired: bool
+    restored: bool
 
 
 def judged(mutant: Mutant) -> Outcome:
     diagnostics = findings(mutant.text, mutant.model)
     errors = [d for d in diagnostics if d.is_error]
     if not errors:
-        return Outcome(mutant, True, False, False)
+        return Outcome(mutant, True, False, False, False)
     span = errors[0].span
     here = span is not None and span.source.text == mutant.text and span.line in wronged(mutant)
-    clean = any(not errors_of(text, mutant.model) for text in repairs(diagnostics))
-    return Outcome(mutant, False, here, clean)
+    texts = list(repairs(diagnostics))
+    clean = any(not errors_of(text, mutant.model) for text in texts)
+    same = any(_words(text) == _words(mutant.original) for text in texts)
+    return Outcome(mutant, False, here, clean, same)
+
+
+def _words(text: str) -> str:
+    return "".join(text.split())
 
 
 def findings(text: str, model: str) -> tuple[Diagnostic, ...]:
@@ -70,9 +77,15 @@ def _table(outcomes: list[Outcome]) -> str:
     rows: dict[str, Counter[str]] = {kind: Counter() for kind in KINDS}
     for o in outcomes:
         row = rows[o.mutant.kind]
-        row.update(mistakes=not o.valid, placed=o.placed, repaired=o.repaired, valid=o.valid)
+        row.update(
+            mistakes=not o.valid,
+            placed=o.placed,
+            repaired=o.repaired,
+            restored=o.restored,
+            valid=o.valid,
+        )
     total = sum(rows.values(), Counter[str]())
-    names = ("mistakes", "placed", "repaired", "valid")
+    names = ("mistakes", "placed", "repaired", "restored", "valid")
     lines = [f"{'kind':36}" + "".join(f"{name:>10}" for name in names)]
     for kind, row in [*rows.items(), ("all", total)]:
         lines.append(f"{kind:36}" + "".join(f"{row[name]:10}" for name in names))
