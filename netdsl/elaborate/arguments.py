@@ -18,6 +18,7 @@ from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
+from netdsl.spelling import hyper_spelling
 from netdsl.syntax import Argument, Bare, Call, Keyword
 
 
@@ -247,6 +248,12 @@ def _hypers(
             problem = hypers.unknown(signature, name, binding.span, use.node.span)
             scope.report(problem, binding.span)
             unknown = Binding(UNKNOWN, binding.span)
+            meant = hyper_spelling(name)
+            if meant is not None and meant in signature.hypers:  # so that the rest is checked too
+                if meant in given:
+                    problem = hypers.twice(signature, meant, binding, positional, use.piped)
+                    scope.report(problem, use.node.span)
+                given.setdefault(meant, binding)
         elif name in given:
             raise hypers.twice(signature, name, binding, positional, use.piped)
         else:

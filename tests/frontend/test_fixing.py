@@ -29,6 +29,7 @@ def body(text: str) -> str:
             "return x -> nn.Conv2d(3, 8, kernel_size=3, padding=1)",
             "return x -> conv(8, k=3, pad=1)",
         ),
+        ("return x -> conv(3, 5, kernel_size=3)", "return x -> conv(5, k=3)"),
         ("return x -> Conv2D(8, 3, use_bias=False)", "return x -> conv(8, 3, bias=false)"),
         ('return x -> conv(8, 3, activation="relu")', "return x -> conv(8, 3) -> relu"),
         ("return x -> conv(8, 3, input_shape=3)", "return x -> conv(8, 3)"),
@@ -94,10 +95,11 @@ def test_fixes_that_bring_others_to_light_are_followed_by_these() -> None:
 
 
 def test_a_fix_that_would_not_help_is_not_kept() -> None:
-    text = "net A(x: [N, 4]) {\n  return x -> linear(3, units=5)\n}\n"
-    found = fixed(text)  # `d=5` would be given twice: as many errors as before
+    text = "net A(x: [N, 3, H, W]) {\n  return conv(x, 8, 4)\n}\n"
+    found = fixed(text)  # `conv(x; 8, 4)` lacks its padding: as many errors as before
     assert (found.text, found.fixes) == (text, ())
-    assert [d.code for d in found.left] == ["N103"]
+    assert [d.code for d in found.left] == ["N113"]
+    assert found.left[0].sure
 
 
 def test_edits_that_overlap_an_earlier_one_are_left_out() -> None:
