@@ -13,6 +13,7 @@ from fences import ROOT, claims, fences, findings, folder_of, said, type_of_line
 
 import netdsl
 from netdsl import front
+from netdsl.fmt import format
 from netdsl.op import OPS
 
 GUIDE = "docs/language.md"
@@ -43,6 +44,11 @@ def test_a_net_of_the_guide_is_without_a_finding_and_has_the_types_it_says(fence
 def test_the_guide_quotes_what_is_said(fence, folder, monkeypatch):
     monkeypatch.setenv("COLUMNS", "100")
     assert said(fence) == fence.text
+
+
+@by_line("net")
+def test_a_net_of_the_guide_is_in_the_formatters_style(fence):
+    assert format(fence.text) == fence.text
 
 
 def test_every_block_of_the_guide_is_of_a_kind_that_is_checked():
