@@ -13,6 +13,7 @@ from fences import ROOT, claims, fences, findings, folder_of, said, type_of_line
 
 import netdsl
 from netdsl import front
+from netdsl.cli import COMMANDS
 from netdsl.fmt import format
 from netdsl.op import OPS
 
@@ -49,6 +50,11 @@ def test_the_guide_quotes_what_is_said(fence, folder, monkeypatch):
 @by_line("net")
 def test_a_net_of_the_guide_is_in_the_formatters_style(fence):
     assert format(fence.text) == fence.text
+
+
+def test_the_commands_of_the_guide_are_there():
+    commands = set(re.findall(r"netdsl ([a-z]+)", (ROOT / GUIDE).read_text()))
+    assert {"check", "fmt", "show"} <= commands <= set(COMMANDS)
 
 
 def test_every_block_of_the_guide_is_of_a_kind_that_is_checked():
