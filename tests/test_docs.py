@@ -57,6 +57,11 @@ def test_the_commands_of_the_guide_are_there():
     assert {"check", "fmt", "show"} <= commands <= set(COMMANDS)
 
 
+def test_the_readme_lists_every_command():
+    rows = re.findall(r"^\| `netdsl ([a-z]+)", (ROOT / "README.md").read_text(), re.M)
+    assert sorted(rows) == sorted(COMMANDS)
+
+
 def test_every_block_of_the_guide_is_of_a_kind_that_is_checked():
     follows = {"text": "net error", "text keys": "net", "text output": "python"}
     kinds = {"net", "net body", "net error", "python", "console", "text layers", *follows}
