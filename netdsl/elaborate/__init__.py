@@ -21,7 +21,6 @@ from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
 from netdsl.elaborate.facts import Learnt
 from netdsl.elaborate.files import Library
-from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Implied, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
@@ -161,6 +160,8 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
             elif name in _sizes(definition) and is_whole(value):
                 scope.names[name] = binding
             else:
+                from netdsl.elaborate.hypers import unknown  # needed for errors only
+
                 raise unknown(signature, name, None, None)
         missing = [
             h.name for h in definition.hypers if h.default is None and h.name.text not in given

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from netdsl.elaborate import hypers
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
 from netdsl.elaborate.unknown import UNKNOWN
@@ -18,7 +17,6 @@ from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
-from netdsl.spelling import hyper_spelling
 from netdsl.syntax import Argument, Bare, Call, Keyword
 
 
@@ -238,6 +236,8 @@ def _hypers(
 ) -> dict[str, Binding]:
     names = list(signature.hypers)
     if len(positional) > len(names) and not any(b.value is UNKNOWN for b in positional):
+        from netdsl.elaborate import hypers  # needed for errors only
+
         raise hypers.surplus(signature, positional)
     given = dict(zip(names, positional, strict=False))
     unknown: Binding | None = None
@@ -245,6 +245,9 @@ def _hypers(
         if name in signature.tensors:
             continue
         if name not in signature.hypers:
+            from netdsl.elaborate import hypers  # needed for errors only
+            from netdsl.spelling import hyper_spelling
+
             problem = hypers.unknown(signature, name, binding.span, use.node.span)
             scope.report(problem, binding.span)
             unknown = Binding(UNKNOWN, binding.span)
@@ -255,6 +258,8 @@ def _hypers(
                     scope.report(problem, use.node.span)
                 given.setdefault(meant, binding)
         elif name in given:
+            from netdsl.elaborate import hypers  # needed for errors only
+
             raise hypers.twice(signature, name, binding, positional, use.piped)
         else:
             given[name] = binding
@@ -263,5 +268,7 @@ def _hypers(
     if unknown is not None:  # it may be what is missing
         return {**given, **dict.fromkeys(missing, unknown)}
     if missing:
+        from netdsl.elaborate import hypers  # needed for errors only
+
         raise hypers.missing(signature, missing, use.node.span, scope)
     return given

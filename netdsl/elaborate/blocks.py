@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from netdsl.elaborate import outputs
 from netdsl.elaborate.arguments import Arguments
 from netdsl.elaborate.binding import known_type, match
 from netdsl.elaborate.layers import operand
 from netdsl.elaborate.least import least_of_block
 from netdsl.elaborate.naming import inside
-from netdsl.elaborate.remedies.images import misfit
 from netdsl.elaborate.scope import NESTING, Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
@@ -61,6 +59,8 @@ def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: 
                 match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
             except Problem as problem:
                 assert isinstance(actual, Value)  # what is unknown fits
+                from netdsl.elaborate.remedies.images import misfit  # needed for errors only
+
                 raise misfit(problem, tensor.type, actual, caller) from None
         scope.define(tensor.name, actual)
     return run(definition, scope)
@@ -105,6 +105,8 @@ def run(definition: Definition, scope: Scope) -> Any:
         return Bundle({out.name.text: _named(out, scope) for out in definition.outputs if out.name})
     found = scope.names.get(RETURN)
     if found is None:
+        from netdsl.elaborate import outputs  # needed for errors only
+
         return scope.report(*outputs.nothing_returned(definition))
     declared = definition.outputs[0] if definition.outputs else None
     return _checked(found, declared, "the output", scope)
@@ -117,6 +119,8 @@ def _named(out: Out, scope: Scope) -> Any:
         problem = Problem("N131", "a body with named outputs assigns them and returns nothing")
         return scope.report(problem, scope.names[RETURN].span)
     if found is None:
+        from netdsl.elaborate import outputs  # needed for errors only
+
         return scope.report(*outputs.never_assigned(out.name, scope))
     if found.value is None:
         return None
@@ -136,6 +140,8 @@ def _checked(found: Binding, declared: Out | None, what: str, scope: Scope) -> A
             match(declared.type, tensor, what, scope)
     except Problem as problem:
         if declared is not None and is_tensor(value):
+            from netdsl.elaborate import outputs  # needed for errors only
+
             problem = outputs.misdeclared(problem, declared.type, operand(value, scope), scope)
         return scope.report(problem, found.span)
     return tensor

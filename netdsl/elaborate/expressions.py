@@ -8,7 +8,6 @@ from typing import Any
 from netdsl.elaborate.arguments import NO_PIPE, read
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.calls import use
-from netdsl.elaborate.entries import no_element, no_entry
 from netdsl.elaborate.layers import infix, operand
 from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
 from netdsl.elaborate.recurrence import (
@@ -160,10 +159,14 @@ def _index(node: Index, scope: Scope) -> Any:
     if isinstance(base, dict):
         if isinstance(index, (int, str)) and index in base:
             return base[index]
+        from netdsl.elaborate.entries import no_entry  # needed for errors only
+
         raise no_entry(base, index, node, scope)
     if isinstance(base, (tuple, range)):
         if is_whole(index) and -len(base) <= index < len(base):
             return base[index]
+        from netdsl.elaborate.entries import no_element  # needed for errors only
+
         raise no_element(base, index, node)
     if not is_tensor(base):
         raise Problem("N142", f"{describe(base)} has no elements")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 
 from netdsl.elaborate.calls import resolve
-from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.scope import Binding, Run, Scope
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.unknown import UNKNOWN
@@ -109,6 +108,8 @@ def _alias(item: Alias, scope: Scope) -> None:
             problem = Problem("N104", "an alias gives hyper-parameters by name: `name=value`")
             scope.report(problem, argument.span)
         elif argument.name.text not in signature.hypers:
+            from netdsl.elaborate.hypers import unknown  # needed for errors only
+
             scope.report(
                 unknown(signature, argument.name.text, argument.span, item.call.span), argument.span
             )

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
-from netdsl.elaborate.remedies import Site, explain, refused
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
@@ -32,6 +31,8 @@ def build(
         try:
             found = op.of(**given)
         except Problem as problem:
+            from netdsl.elaborate.remedies import Site, refused  # needed for errors only
+
             place = _culprit(op, hypers, problem)
             operands = tuple(v for v in tensors if isinstance(v, Value))
             site = Site(op, operands, (), span, scope, hypers)
@@ -81,6 +82,8 @@ def add(
         with builder.at(path, span):
             results = builder.layer(op, *operands)
     except Problem as problem:
+        from netdsl.elaborate.remedies import Site, explain  # needed for errors only
+
         site = Site(op, operands, spans, span, scope, arguments.hypers)
         raise explain(problem, site) from None
     if len(results) == 1:

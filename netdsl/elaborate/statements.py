@@ -10,7 +10,6 @@ from netdsl.elaborate.binding import known_type
 from netdsl.elaborate.blocks import RETURN
 from netdsl.elaborate.calls import resolve
 from netdsl.elaborate.facts import learn
-from netdsl.elaborate.hypers import unknown
 from netdsl.elaborate.layers import claim
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
@@ -188,6 +187,8 @@ def _default(node: Default, scope: Scope) -> None:
             problem = Problem("N104", "`default` gives hyper-parameters by name: `name=value`")
             scope.report(problem, argument.span)
         elif argument.name.text not in signature.hypers:
+            from netdsl.elaborate.hypers import unknown  # needed for errors only
+
             problem = unknown(signature, argument.name.text, argument.span, node.call.span)
             scope.report(problem, argument.span)
         else:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from netdsl.elaborate.remedies.site import with_argument
 from netdsl.errors import Diagnostic, Edit, Span
 from netdsl.ir import Graph
 from netdsl.op import Value
@@ -51,6 +50,8 @@ def _without_bias(span: Span) -> Edit:
     if at >= 0:
         start = span.start + at
         return Edit(Span(span.source, start, start + len("bias=true")), "bias=false")
+    from netdsl.elaborate.remedies.site import with_argument  # needed for warnings only
+
     return with_argument(span, "bias=false")
 
 

@@ -5,9 +5,7 @@ from __future__ import annotations
 from lark import UnexpectedToken
 
 from netdsl.errors import LIMIT, Diagnostics, Problem, Source, Span
-from netdsl.parser.mistakes import explain
-from netdsl.parser.place import ITEMS
-from netdsl.parser.resume import resume
+from netdsl.parser.resume import ITEM_STARTS, resume
 from netdsl.parser.tables import load
 from netdsl.parser.text import decode, from_text
 from netdsl.parser.tokens import Token, read_tokens
@@ -48,7 +46,7 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
     i: int | None = 0
     mistakes = 0
     while i is not None and i < len(tokens) and mistakes < LIMIT:
-        before = list(parser.parser_state.state_stack) if tokens[i].type in ITEMS else None
+        before = list(parser.parser_state.state_stack) if tokens[i].type in ITEM_STARTS else None
         try:
             tree = parser.feed_token(tokens[i])  # type: ignore[arg-type]
             if before is not None:
@@ -56,6 +54,8 @@ def _parse(source: Source, text: str, found: Diagnostics) -> File:
             i += 1
             continue
         except UnexpectedToken:
+            from netdsl.parser.mistakes import explain  # needed for errors only
+
             accepts: set[str] = parser.accepts()  # type: ignore[no-untyped-call]
             mistake = explain(tokens, i, accepts, trials)
             if unreadable.isdisjoint((tokens[i].span.line, mistake.span and mistake.span.line)):
