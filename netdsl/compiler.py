@@ -23,8 +23,7 @@ from netdsl.front import Sources
 from netdsl.ir import Graph
 from netdsl.modes import modal_paths
 from netdsl.module import NetModule
-from netdsl.parser import from_text
-from netdsl.sources import collect
+from netdsl.sources import given
 from netdsl.taps import tap
 from netdsl.weights import read_weights
 
@@ -79,9 +78,7 @@ def loads(
     seed: int | None = None,
 ) -> NetModule:
     """A net whose text is at hand; otherwise as `load`."""
-    name = "<text>"
-    sources = collect(from_text(text, name), name, None)
-    return _module(sources, net, hyper, outputs, backend, ops, None, seed)
+    return _module(given(text, "<text>"), net, hyper, outputs, backend, ops, None, seed)
 
 
 def _module(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 LIMIT = 20
-MESSAGE_LIMIT = 2000
+MESSAGE_LIMIT = 2000  # bytes
 STACK_LIMIT = 8
 WARNINGS = frozenset({"N122"})  # beside the lints, W…
 
@@ -239,7 +239,10 @@ def _excerpt(gutter: str, span: Span, label: str, arrow: str) -> list[str]:
 
 def _printable(text: str) -> str:
     shown = "".join(c if c == "\n" or c.isprintable() else ascii(c)[1:-1] for c in text)
-    return shown if len(shown) <= MESSAGE_LIMIT else shown[: MESSAGE_LIMIT - 1] + "…"
+    written = shown.encode("utf-8", "replace")
+    if len(written) <= MESSAGE_LIMIT:
+        return shown
+    return written[: MESSAGE_LIMIT - len("…".encode())].decode("utf-8", "ignore") + "…"
 
 
 def _place(span: Span | None) -> dict[str, object] | None:

@@ -20,9 +20,8 @@ from netdsl.elaborate.values import Block, show
 from netdsl.errors import LIMIT, Diagnostic, Diagnostics, Edit, NetError, Source
 from netdsl.ir import Graph
 from netdsl.lints import is_allowed, lint
-from netdsl.parser import from_text
 from netdsl.parser.outline import outline
-from netdsl.sources import Sources, collect, models, parsed, read
+from netdsl.sources import Sources, given, models, parsed, read
 
 __all__ = [
     "Analysis",
@@ -78,7 +77,7 @@ def parse_text(
     net: str | None = None,
 ) -> Graph:
     """The graph of a net whose text is at hand; it imports from the shipped models only."""
-    return build(collect(from_text(text, name), name, None), net, hyper)
+    return build(given(text, name), net, hyper)
 
 
 def build(

@@ -19,6 +19,7 @@ import networkx as nx
 from netdsl.errors import Problem, Span
 from netdsl.initial import Init
 from netdsl.op import Op, Param, Type, Value
+from netdsl.shapes import check_extent
 from netdsl.sizes import Size, substitute
 
 
@@ -263,11 +264,13 @@ class Builder:
 
     def layer(self, op: Op, *tensors: Value) -> tuple[Value, ...]:
         """A layer with its parameters, under the current path; those that exist are shared."""
-        types = op.infer(*(v.type for v in tensors))
+        types = _tuple(op.infer(*(v.type for v in tensors)))
+        for type in types:
+            check_extent(type)
         owned = [self.parameter(p) for p in op.params(*(v.type for v in tensors))]
         with self.at("", None):
             constants = [self.constant(number) for number in op.constants]
-        node = Node(op, _tuple(types), self.path, self.span)
+        node = Node(op, types, self.path, self.span)
         return self.append(node, *tensors, *constants, *owned)
 
     def parameter(self, p: Param) -> Value:
@@ -275,7 +278,7 @@ class Builder:
         key = f"{self.path}.{p.name}" if self.path else p.name
         value = self._owned.get(key)
         if value is None:
-            type = Type(p.shape, p.dtype)
+            type = check_extent(Type(p.shape, p.dtype))
             op = Parameter(type, key, p.init, p.buffer)
             (value,) = self.append(Node(op, (type,), self.path, self.span))
             self._owned[key] = value

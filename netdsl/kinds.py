@@ -10,6 +10,7 @@ from netdsl.sizes import Poly
 
 REQUIRED: Any = MISSING
 MAX_SIZE = 2**31 - 1
+SHOWN = 60  # characters of a value in a message
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,9 @@ class Kind:
                 f"`{name}` must be a number at compile time, but {value} is a size of the input",
                 helps=(f"write the size in the signature as a number, or make `{name}` a number",),
             )
-        return Problem("N106", f"`{name}` {rule}, not {self.show(value)}")
+        text = self.show(value)
+        shown = text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
+        return Problem("N106", f"`{name}` {rule}, not {shown}")
 
 
 def show_number(value: float) -> str:

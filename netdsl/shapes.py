@@ -6,11 +6,33 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from netdsl.errors import Problem
+from netdsl.kinds import MAX_SIZE
 from netdsl.op import Type, rank_problem
-from netdsl.sizes import Poly, Size, ceildiv, least
+from netdsl.sizes import WEIGHT, Poly, Size, ceildiv, least
 
 # What layers of one, two and three spatial axes take.
 IMAGES = {1: "a signal [N, C, L]", 2: "an image [N, C, H, W]", 3: "a volume [N, C, D, H, W]"}
+
+
+RANK = 8  # what axis numbers of the language reach
+ELEMENTS = 2**40  # of a tensor: 4 TB of float32
+
+
+def check_extent(x: Type) -> Type:
+    """The type itself; N324 where no tensor can have it."""
+    if x.rank > RANK:
+        raise Problem("N324", f"a tensor has at most {RANK} axes, and this one would have {x.rank}")
+    known = 1
+    for size in x.shape:
+        if isinstance(size, int):
+            known *= size
+            if size > MAX_SIZE:
+                raise Problem("N324", f"a size is at most 2^31 - 1, and here it would be {size}")
+        elif size.weight > WEIGHT:
+            raise Problem("N324", "a size of the result is too long an expression")
+    if known > ELEMENTS:
+        raise Problem("N324", f"{x} has more than 2^40 elements")
+    return x
 
 
 def broadcast(name: str, a: Type, b: Type) -> tuple[Size, ...]:

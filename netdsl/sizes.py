@@ -15,6 +15,8 @@ from typing import Any, TypeAlias, Union
 
 Size: TypeAlias = Union[int, "Poly"]
 Atom: TypeAlias = Union[str, "Floor"]
+WEIGHT = 256  # of a size, at most
+DIGITS = 64  # binary ones of a number, which weigh as much as a term
 Monomial: TypeAlias = tuple[tuple[Atom, int], ...]  # ((atom, power), …), () is the constant
 
 
@@ -41,6 +43,14 @@ class Poly:
     def ordered(self) -> list[tuple[Monomial, int]]:
         """The terms, those of the highest degree first."""
         return sorted(self.terms, key=lambda t: (-sum(p for _, p in t[0]), str(t[0])))
+
+    @cached_property
+    def weight(self) -> int:
+        """How much there is to it: its terms, and in each the digits, powers and quotients."""
+        return sum(
+            1 + abs(coefficient).bit_length() // DIGITS + sum(_factor(a, p) for a, p in monomial)
+            for monomial, coefficient in self.terms
+        )
 
     @property
     def constant(self) -> int:
@@ -209,6 +219,12 @@ def map_sizes(value: object, change: Callable[[Size], Size]) -> object:
     if isinstance(value, tuple):
         return tuple(map_sizes(v, change) for v in value)
     return value
+
+
+def _factor(base: Atom, power: int) -> int:
+    if isinstance(base, str):
+        return power
+    return power * (base.numerator.weight + base.divisor.bit_length() // DIGITS)
 
 
 def _terms(size: Size) -> frozenset[tuple[Monomial, int]]:

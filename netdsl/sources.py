@@ -10,18 +10,20 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from pathlib import Path
 from stat import S_ISREG
 
 from netdsl.elaborate.files import SHIPPED, keys
 from netdsl.errors import Diagnostic, Diagnostics, NetError, Problem, Source
-from netdsl.parser import decode, parse
+from netdsl.parser import decode, from_text, parse
 from netdsl.parser.text import FILE_LIMIT
 from netdsl.spelling import closest
 from netdsl.syntax import File, Import
 
+FILES = 256  # that make a net
+TOGETHER = 4 * FILE_LIMIT  # characters in all of them
 _TARGET = re.compile(r"(?P<file>.+?)(:(?P<net>[A-Za-z_]\w*))?", re.DOTALL)
 
 
@@ -48,10 +50,24 @@ def read(target: str | Path) -> tuple[Sources, str | None]:
                 raise _no_such(file)
             return collect(shipped(name), SHIPPED + name, None), net
         return collect(load(path, str(path)), path.name, path.parent), net
+    except OSError as error:  # a name that is too long, a folder that is closed to us
+        unread = Problem("N150", f"{file} cannot be read: {error.strerror}")
+        raise NetError((unread.at(None),)) from None
     except Problem as problem:
         raise NetError((problem.at(None),)) from None
 
 
+def given(text: str, name: str) -> Sources:
+    """The sources of a net whose text is at hand; it imports from the shipped models only."""
+    if not isinstance(text, str):
+        raise TypeError(f"the text of a net is a str, not {type(text).__name__}")
+    try:
+        return collect(from_text(text, name), name, None)
+    except Problem as problem:
+        raise NetError((problem.at(None),)) from None
+
+
+@cache
 def models() -> tuple[str, ...]:
     """The file names of the shipped models."""
     folder = files("netdsl.models")
@@ -99,6 +115,7 @@ def collect(
                         if candidate not in found:
                             found[candidate] = source
                             pending.append(candidate)
+                            _check_room(found)
                         break
                 else:
                     importable = _importable(folder)
@@ -111,6 +128,16 @@ def _importable(folder: Path | None) -> tuple[str, ...]:
     """The names of the files beside the first one, and of the shipped models."""
     beside = () if folder is None else sorted(path.stem for path in folder.glob("*.net"))
     return (*beside, *(name.removesuffix(".net") for name in models()))
+
+
+def _check_room(found: Mapping[str, Source]) -> None:
+    """N320 where the files are too large together."""
+    if sum(len(source.text) for source in found.values()) > TOGETHER or len(found) > FILES:
+        raise Problem(
+            "N320",
+            f"a net has at most {FILES} files, and {TOGETHER:,} characters in them",
+            label="one file too many",
+        )
 
 
 @lru_cache(maxsize=64)

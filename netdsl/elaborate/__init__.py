@@ -21,6 +21,7 @@ from netdsl.elaborate.binding import declared_type
 from netdsl.elaborate.blocks import bind_hypers, run
 from netdsl.elaborate.facts import Learnt
 from netdsl.elaborate.files import Library
+from netdsl.elaborate.given import frozen
 from netdsl.elaborate.recursion import deep
 from netdsl.elaborate.scope import NODES, Binding, Implied, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
@@ -104,8 +105,11 @@ def _library(program: Program, run: Run) -> Library:
 
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
     """The nets of the root file, aliases too, in the order of the text."""
-    with deep():
-        scope = _library(program, Run(Builder(), found)).open(program.root)
+    try:
+        with deep():
+            scope = _library(program, Run(Builder(), found)).open(program.root)
+    except Stop:
+        return ()
     return tuple(_nets(scope, program.files[program.root]).values())
 
 
@@ -154,10 +158,12 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
     given = dict(block.preset)
     try:
         for name, value in hyper.items():
-            binding = Binding(_frozen(value), here)
+            if not isinstance(name, str):
+                raise TypeError(f"a hyper-parameter has a name, not {name!r:.60}")
+            binding = Binding(frozen(name, value), here)
             if name in signature.hypers:
                 given[name] = binding
-            elif name in _sizes(definition) and is_whole(value):
+            elif name in _sizes(definition) and is_whole(binding.value):
                 scope.names[name] = binding
             else:
                 from netdsl.elaborate.hypers import unknown  # needed for errors only
@@ -227,10 +233,3 @@ def _outputs(definition: Definition, result: Any) -> tuple[Output, ...]:
         for name, value in result.results.items()
         if value is not None
     )
-
-
-def _frozen(value: object) -> Any:
-    """A value from Python as the language has it: lists are tuples."""
-    if isinstance(value, (list, tuple)):
-        return tuple(_frozen(v) for v in value)
-    return value

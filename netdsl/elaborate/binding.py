@@ -15,6 +15,7 @@ from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Problem
 from netdsl.kinds import MAX_SIZE
 from netdsl.op import Type, Value
+from netdsl.shapes import check_extent
 from netdsl.sizes import Poly, Size, atom, solve
 from netdsl.syntax import Expression, Name, TensorType, names_in
 
@@ -37,7 +38,7 @@ def known_type(written: TensorType, scope: Scope) -> Any:
     for node, size in zip(written.sizes, sizes, strict=True):
         if (problem := _no_size(size)) is not None:
             return scope.report(problem, node.span)
-    return Type(tuple(sizes), _dtype(written))
+    return check_extent(Type(tuple(sizes), _dtype(written)))
 
 
 def _no_size(value: Any) -> Problem | None:

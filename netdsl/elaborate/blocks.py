@@ -8,9 +8,9 @@ from typing import Any
 from netdsl.elaborate.arguments import Arguments
 from netdsl.elaborate.binding import known_type, match
 from netdsl.elaborate.layers import operand
-from netdsl.elaborate.least import least_of_block
+from netdsl.elaborate.least import check_growth, least_of
 from netdsl.elaborate.naming import inside
-from netdsl.elaborate.scope import NESTING, Binding, Scope
+from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import (
     LAYERS,
@@ -29,28 +29,22 @@ from netdsl.op import OPS, Value
 from netdsl.supplied import Supplied
 from netdsl.syntax import Definition, Extern, Hyper, Out
 
-INSTANCE = 4  # turns that an instantiation counts for
+INSTANCE = 4  # steps that an instantiation takes beside those of its text
 RETURN = "return"  # what a body returns is kept under this name, which no file can give
 
 
 def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: Span) -> Any:
     """The outputs of a new instance of the block: a tensor, or a `Bundle` of named ones."""
-    caller.run.turn(caller, span, INSTANCE)
-    if len(caller.run.builder.graph) + least_of_block(block, caller) > caller.run.limit:
-        caller.run.exceed(caller, span)
-    if len(caller.stack) >= NESTING:
-        raise Problem(
-            "N312",
-            f"blocks are nested more than {NESTING} deep here",
-            helps=("a block that uses itself needs an end: `if depth == 0 then x else …`",),
-        )
+    definition = block.definition
+    caller.run.step(caller, span, INSTANCE)
+    caller.run.turn(caller, span, definition.span)
+    check_growth(least_of(block, caller), caller, span)
     if any(value is UNKNOWN for value in given.tensors):  # once is enough for the errors in it
-        if block.definition.span in caller.run.explored:
+        if definition.span in caller.run.explored:
             return UNKNOWN
-        caller.run.explored.add(block.definition.span)
+        caller.run.explored.add(definition.span)
     stack = (Frame(block.name, span), *caller.stack)
     scope = Scope(caller.run, block.scope, inside(path), stack)
-    definition = block.definition
     bind_hypers(definition, given.hypers, scope, caller)
     for tensor, value in zip(definition.tensors, given.tensors, strict=True):
         actual = value if value is UNKNOWN else operand(value, caller)
@@ -63,7 +57,8 @@ def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: 
 
                 raise misfit(problem, tensor.type, actual, caller) from None
         scope.define(tensor.name, actual)
-    return run(definition, scope)
+    with caller.run.nested():
+        return run(definition, scope)
 
 
 def call_extern(target: Foreign, given: Arguments, path: str, caller: Scope, span: Span) -> Any:

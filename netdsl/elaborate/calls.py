@@ -10,6 +10,7 @@ from netdsl.elaborate import arguments as args
 from netdsl.elaborate.arguments import Use, Written
 from netdsl.elaborate.blocks import call_extern, instantiate
 from netdsl.elaborate.layers import add, build, claim
+from netdsl.elaborate.least import check_growth, least_of
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import of_definition, of_op
@@ -128,11 +129,13 @@ def _use_instance(target: Instance, use: Use, scope: Scope, path: str | None) ->
             helps=("its hyper-parameters stand where it is declared: `layer … = …`",),
         )
     run = scope.run
+    check_growth(least_of(target, scope), scope, use.node.span)
     again = target in run.used
     run.used.add(target)
     run.sharing += again
     try:
-        return _place_shared(target, given)
+        with run.nested():
+            return _place_shared(target, given)
     finally:
         run.sharing -= again
 

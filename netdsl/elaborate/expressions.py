@@ -6,6 +6,7 @@ from functools import cache
 from typing import Any
 
 from netdsl.elaborate.arguments import NO_PIPE, read
+from netdsl.elaborate.bounds import ELEMENTS, weigh
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.calls import use
 from netdsl.elaborate.layers import infix, operand
@@ -35,6 +36,7 @@ from netdsl.elaborate.walk import evaluate, expression
 from netdsl.errors import Edit, Problem
 from netdsl.initial import NAMED
 from netdsl.op import OPS
+from netdsl.sizes import Poly
 from netdsl.spelling import WORDS, did_you_mean, layer_spelling
 from netdsl.syntax import (
     Binary,
@@ -120,7 +122,11 @@ def _unknown(node: Name, scope: Scope) -> Problem:
 @expression(Sequence)
 def _sequence(node: Sequence, scope: Scope) -> Any:
     items = [evaluate(item, scope) for item in node.items]
-    return UNKNOWN if any(item is UNKNOWN for item in items) else tuple(items)
+    if any(item is UNKNOWN for item in items):
+        return UNKNOWN
+    value = tuple(items)
+    weigh(value, scope, node.span)
+    return value
 
 
 @expression(Table)
@@ -140,6 +146,7 @@ def _table(node: Table, scope: Scope) -> Any:
                 Problem("N120", f"the table has two entries {show(key)}"), pair.key.span
             )
         table[key] = value
+    weigh(table, scope, node.span)
     return table
 
 
@@ -236,6 +243,10 @@ def _binary(node: Binary, scope: Scope) -> Any:
     if isinstance(left, Step) or isinstance(right, Step):
         return move(node.operator, left, right)
     if not is_tensor(left) and not is_tensor(right):
+        for value in (left, right):
+            weigh(value, scope, node.span)
+        if isinstance(left, Poly) and isinstance(right, Poly):
+            scope.run.step(scope, node.span, left.weight * right.weight // ELEMENTS)
         return _of_numbers(node, left, right)
     for side, value, other in ((node.left, left, node.right), (node.right, right, node.left)):
         if isinstance(value, LAYERS):
@@ -296,4 +307,6 @@ def _call(node: Call, scope: Scope) -> Any:
         return UNKNOWN
     if written.keywords or written.semicolon:
         raise Problem("N104", f"`{node.name.text}` takes values only, without names or `;`")
+    for value in values:
+        weigh(value, scope, node.span)
     return builtin(*values)

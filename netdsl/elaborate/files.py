@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from posixpath import dirname
 
 from netdsl.elaborate.calls import resolve
-from netdsl.elaborate.scope import Binding, Run, Scope
+from netdsl.elaborate.scope import Binding, Run, Scope, Stop
 from netdsl.elaborate.signature import of_definition
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import Block, Foreign
@@ -17,6 +17,7 @@ from netdsl.spelling import did_you_mean
 from netdsl.syntax import Alias, Default, Definition, Extern, File, Import, Keyword, Let
 
 EDITION = 1
+NETS = 100  # of a file: each is checked
 SHIPPED = "netdsl:"  # in front of the keys of shipped models
 
 
@@ -41,6 +42,10 @@ class Library:
         if file.edition not in (None, EDITION):
             problem = Problem("N007", f"this netdsl knows edition {EDITION}, not {file.edition}")
             scope.report(problem, file.span)
+        nets = [i for i in file.items if isinstance(i, Alias) or getattr(i, "kind", "") == "net"]
+        if len(nets) > NETS:
+            scope.report(Problem("N320", f"a file has at most {NETS} nets"), nets[NETS].span)
+            raise Stop
         for item in file.items:  # blocks first: they may be used before their text
             if isinstance(item, Definition):
                 scope.define(item.name, Block(item.name.text, item, scope))

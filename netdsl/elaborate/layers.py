@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from netdsl.elaborate.arguments import Arguments
+from netdsl.elaborate.bounds import weigh
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, Bundle, describe, is_number, is_tensor
 from netdsl.errors import Edit, Problem, Span
 from netdsl.op import OPS, Op, Value
+
+PATH_LENGTH = 1024  # it stands at every node, and in the keys of the state_dict
 
 
 def build(
@@ -22,6 +25,8 @@ def build(
 ) -> Any:
     """The op with these hyper-parameters, used at `span` on these tensors; one that it refuses is
     reported where it stands."""
+    for binding in hypers.values():
+        weigh(binding.value, scope, binding.span)
     given = {name: _plain(binding.value) for name, binding in hypers.items()}
     if any(value is UNKNOWN for value in given.values()):
         return UNKNOWN
@@ -65,7 +70,7 @@ def add(
     op: Op, arguments: Arguments, spans: tuple[Span, ...], path: str, scope: Scope, span: Span
 ) -> Any:
     """The results of the op under a path; `spans` say where the operands are, for the message."""
-    scope.run.turn(scope, span)
+    scope.run.step(scope, span)
     claim(path, span, scope)
     if scope.run.recurring and op.modal and not op.random:
         raise Problem(
@@ -107,7 +112,9 @@ def operand(value: Any, scope: Scope) -> Value:
 
 
 def claim(path: str, span: Span, scope: Scope) -> None:
-    """Take the path for the instance at `span`; N121 where another has it."""
+    """Take the path for the instance at `span`; N121 where another has it, N322 for a long one."""
+    if len(path) > PATH_LENGTH:
+        raise Problem("N322", f"the path of this instance has more than {PATH_LENGTH} characters")
     run = scope.run
     if run.exploring:  # both branches of a choice may have one name
         return

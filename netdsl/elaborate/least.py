@@ -10,7 +10,7 @@ from typing import Any
 
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.scope import NESTING, Scope
-from netdsl.elaborate.values import Block, Library, is_whole
+from netdsl.elaborate.values import Block, Instance, Library, is_whole
 from netdsl.errors import Span
 from netdsl.op import OPS
 from netdsl.syntax import (
@@ -44,9 +44,13 @@ from netdsl.syntax import (
 
 def check_room(count: int, nodes: tuple[Node, ...], scope: Scope, span: Span) -> None:
     """N323 where `count` expansions of the nodes must grow beyond the limit."""
+    check_growth(count * _sum(nodes, scope), scope, span)
+
+
+def check_growth(nodes: int, scope: Scope, span: Span) -> None:
+    """N323 where the graph must grow beyond the limit by so many nodes."""
     run = scope.run
-    room = run.limit - len(run.builder.graph)
-    if count * _sum(nodes, scope) > room:
+    if len(run.builder.graph) + nodes > run.limit:
         run.exceed(scope, span)
 
 
@@ -56,14 +60,15 @@ def least(node: Node, scope: Scope) -> int:
     return 0 if rule is None else rule(node, scope)
 
 
-def least_of_block(block: Block, scope: Scope) -> int:
-    """The same of one instance; what depends on its arguments is not known, and counts little."""
-    run, key = scope.run, block.definition.span
+def least_of(target: Block | Instance, scope: Scope) -> int:
+    """The same of one use; what depends on its arguments is not known, and counts little."""
+    nodes = target.definition.body if isinstance(target, Block) else (target.stage,)
+    run, key = scope.run, (target.definition if isinstance(target, Block) else target.stage).span
     if key not in run.least:
-        run.least[key] = 0  # of the block inside itself
+        run.least[key] = 0  # inside itself
         run.counting += 1
         if run.counting <= NESTING:
-            run.least[key] = _sum(block.definition.body, block.scope)
+            run.least[key] = _sum(nodes, target.scope)
         run.counting -= 1
     return run.least[key]
 
@@ -79,8 +84,8 @@ def _application(node: Call | Bare, scope: Scope) -> int:
         inside = _sum((*node.before, *(node.after or ())), scope)
     if found is None:
         return inside + (node.name.text in OPS and node.name.text not in BUILTINS)
-    if isinstance(found.value, Block):
-        return inside + least_of_block(found.value, scope)
+    if isinstance(found.value, (Block, Instance)):
+        return inside + least_of(found.value, scope)
     return inside + isinstance(found.value, Library)
 
 

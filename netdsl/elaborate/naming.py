@@ -10,6 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from netdsl.errors import Problem
+from netdsl.parser.tokens import NAME_LENGTH
 
 _PART = re.compile(r"[A-Za-z0-9_]+")
 
@@ -35,6 +36,8 @@ class Namespace:
 
     def labelled(self, label: str) -> str:
         """The path of what has a label, which replaces the number; it is counted all the same."""
+        if len(label) > NAME_LENGTH:
+            raise Problem("N322", f"this label has more than {NAME_LENGTH} characters")
         parts = label.split(".")
         if not all(_PART.fullmatch(part) for part in parts):
             raise Problem(

@@ -13,11 +13,10 @@ from typing import Any
 
 from netdsl.elaborate.values import describe, is_number, is_tensor, is_whole
 from netdsl.errors import Problem
-from netdsl.sizes import Poly
+from netdsl.sizes import WEIGHT, Poly
 
 LARGEST = 10**18
 LENGTH = 100_000  # elements of a list
-TERMS = 256  # terms of a size
 
 
 def calculate(symbol: str, left: Any, right: Any) -> Any:
@@ -81,8 +80,8 @@ def _is_numeric(value: Any) -> bool:
 def _bounded(value: Any) -> Any:
     if is_number(value) and not abs(value) <= LARGEST:
         raise Problem("N143", "the result is larger than 10^18")
-    if isinstance(value, Poly) and len(value.terms) > TERMS:
-        raise Problem("N143", f"this size has more than {TERMS} terms")
+    if isinstance(value, Poly) and value.weight > WEIGHT:
+        raise Problem("N143", "this size is too long an expression")
     return value
 
 
@@ -130,7 +129,10 @@ def _exact(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
 
 def _power(left: Any, right: Any) -> Any:
     if isinstance(left, Poly) and is_whole(right) and 0 <= right <= 8:
-        return math.prod([left] * right)
+        product: Any = 1
+        for _ in range(right):
+            product = _bounded(product * left)
+        return product
     if isinstance(left, Poly) or isinstance(right, Poly):
         raise Problem("N143", f"{left} ^ {right}: a size is raised to a number from 0 to 8")
     if left == 0 and right < 0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,9 +14,12 @@ from netdsl.errors import Diagnostics, Frame, Problem, Span
 from netdsl.ir import Builder
 from netdsl.op import Op, Value
 from netdsl.sizes import Size
-from netdsl.syntax import Name
+from netdsl.syntax import Expression, Name
 
 NODES = 100_000
+STEPS = 3  # for each node that is allowed
+LETTERS = 8  # of a loop or block that count as one step
+REPORTS = 200  # of one elaboration, those of one place in every turn of a loop counted
 NESTING = 64  # of blocks in each other
 
 
@@ -33,10 +37,13 @@ class Run:
     instances: dict[str, Span] = field(default_factory=dict)
     ops: dict[tuple[type[Op], str], Op] = field(default_factory=dict)
     least: dict[Span, int] = field(default_factory=dict)  # nodes of a block, see least.py
+    templates: dict[Span, Expression | None] = field(default_factory=dict)  # parsed parts of labels
     explored: set[Span] = field(default_factory=set)  # blocks elaborated on an unknown input
     exploring: bool = False  # bodies are read without knowing their inputs, see exploring.py
-    counting: int = 0  # how many blocks enclose the one that is counted
-    turns: int = 0
+    depth: int = 0  # how many blocks and shared instances enclose what is elaborated now
+    counting: int = 0  # how many of them enclose the one that is counted
+    steps: int = 0
+    reports: int = 0
     used: set[object] = field(default_factory=set)  # shared instances that stand in the graph
     sharing: int = 0  # how many further uses of one enclose what is elaborated now
     recurring: int = 0  # how many recurrences enclose what is elaborated now
@@ -46,22 +53,46 @@ class Run:
     implied: list[Implied] | None = None  # where the names of unlabelled stages are wanted
     trace: Trace | None = None  # an editor wants to know what is where
 
-    def turn(self, scope: Scope, span: Span, count: int = 1) -> None:
-        """Count turns of loops and instantiations; N323 where they or the nodes become too many."""
-        self.turns += count
-        if self.turns > 2 * self.limit or len(self.builder.graph) > self.limit:
+    @property
+    def room(self) -> int:
+        """How many steps are left."""
+        return STEPS * self.limit - self.steps
+
+    def step(self, scope: Scope, span: Span, count: int = 1) -> None:
+        """Count steps; N323 where they or the nodes become too many."""
+        self.steps += count
+        if len(self.builder.graph) > self.limit:
             self.exceed(scope, span)
+        if self.room < 0:
+            most = STEPS * self.limit
+            self._stop(scope, span, f"loops, blocks and lists take more than {most:,} steps here")
+
+    def turn(self, scope: Scope, span: Span, body: Span) -> None:
+        """Count a turn of a loop, or an instantiation: one step, and more for a long text."""
+        self.step(scope, span, 1 + (body.end - body.start) // LETTERS)
+
+    @contextmanager
+    def nested(self) -> Iterator[None]:
+        """Inside a block or a shared instance; N312 where too many are in each other."""
+        if self.depth >= NESTING:
+            raise Problem(
+                "N312",
+                f"blocks are nested more than {NESTING} deep here",
+                helps=("a block that uses itself needs an end: `if depth == 0 then x else …`",),
+            )
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def exceed(self, scope: Scope, span: Span) -> None:
-        """Report N323 here and stop."""
-        scope.report(
-            Problem(
-                "N323",
-                f"the net grows beyond {self.limit:,} nodes here",
-                helps=("`limit=` of netdsl.parse raises the limit",),
-            ),
-            span,
-        )
+        """Report N323 here, of the nodes, and stop."""
+        self._stop(scope, span, f"the net grows beyond {self.limit:,} nodes here")
+
+    def _stop(self, scope: Scope, span: Span, message: str) -> None:
+        helps = ("`limit=` of netdsl.parse raises the limit",)
+        scope.report(Problem("N323", message, helps=helps), span)
         raise Stop
 
 
@@ -129,6 +160,9 @@ class Scope:
     def report(self, problem: Problem, span: Span) -> Any:
         """Add the problem to the findings at this place; the value is unknown then."""
         self.run.found.add(problem.at(span, self.stack))
+        self.run.reports += 1
+        if self.run.reports > REPORTS:
+            raise Stop
         return UNKNOWN
 
     def inner(self, names: dict[str, Binding]) -> Scope:

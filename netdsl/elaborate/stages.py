@@ -6,8 +6,9 @@ import re
 from typing import Any
 
 from netdsl.elaborate.arguments import NO_PIPE
+from netdsl.elaborate.bounds import weigh
 from netdsl.elaborate.calls import place, use
-from netdsl.elaborate.least import check_room
+from netdsl.elaborate.least import check_growth, check_room
 from netdsl.elaborate.naming import inside
 from netdsl.elaborate.numbers import truth
 from netdsl.elaborate.scope import Binding, Scope
@@ -91,7 +92,7 @@ def _for(node: For, piped: Any, scope: Scope) -> Any:
         return UNKNOWN
     check_room(len(elements), node.stages, scope, node.span)
     for element in elements:
-        scope.run.turn(scope, node.span)
+        scope.run.turn(scope, node.span, node.span)
         inner = scope.inner(bound(node.target, element))
         piped = apply(node.stages, piped, inner)
     return piped
@@ -108,9 +109,13 @@ def _repeat(node: Repeat, piped: Any, scope: Scope) -> Any:
         problem = Problem("N143", f"`repeat` takes a whole number from 0, not {describe(count)}")
         return scope.report(problem, node.count.span)
     check_room(count, node.stages, scope, node.span)
-    for _ in range(count):
-        scope.run.turn(scope, node.span)
+    graph = scope.run.builder.graph
+    for i in range(count):
+        scope.run.turn(scope, node.span, node.span)
+        before = len(graph)
         piped = apply(node.stages, piped, scope)
+        if i == 1:  # further turns make as many; the first may make what they share
+            check_growth((count - 2) * (len(graph) - before), scope, node.span)
     return piped
 
 
@@ -135,9 +140,12 @@ def _comprehension(node: Comprehension, scope: Scope) -> Any:
         return UNKNOWN
     found = []
     for element in elements:
-        scope.run.turn(scope, node.span)
+        scope.run.turn(scope, node.span, node.span)
         found.append(evaluate(node.value, scope.inner(bound(node.target, element))))
-    return UNKNOWN if any(value is UNKNOWN for value in found) else tuple(found)
+    if any(value is UNKNOWN for value in found):
+        return UNKNOWN
+    weigh(tuple(found), scope, node.span)
+    return tuple(found)
 
 
 def _elements(node: Expression, scope: Scope) -> Any:
@@ -183,7 +191,10 @@ def label_text(label: Label, scope: Scope) -> str:
 
     def value(match: re.Match[str]) -> str:
         span = Span(label.span.source, start + match.start(1), start + match.end(1))
-        parsed = parse_expression(span, scope.run.found)
+        templates = scope.run.templates
+        if span not in templates:
+            templates[span] = parse_expression(span, scope.run.found)
+        parsed = templates[span]
         found = UNKNOWN if parsed is None else evaluate(parsed, scope)
         if found is UNKNOWN:
             return "unknown"

@@ -7,7 +7,7 @@ At compile time: int, float, bool, str, None (`none`), tuple, range, dict (a tab
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -140,9 +140,19 @@ def _text(value: Any) -> str:
     if isinstance(value, range):
         return f"range({value.start}, {value.stop})"
     if isinstance(value, tuple):
-        return f"[{', '.join(_text(v) for v in value[:SHOWN])}]"
+        return f"[{', '.join(_enough(map(_text, value)))}]"
     if isinstance(value, dict):
-        return f"{{{', '.join(f'{_text(k)}: …' for k in value)}}}"
+        return f"{{{', '.join(_enough(f'{_text(k)}: …' for k in value))}}}"
     if isinstance(value, (Value, Bundle)):
         return describe(value)
     return str(value)
+
+
+def _enough(texts: Iterable[str]) -> Iterator[str]:
+    """As many of the texts as are shown of a list."""
+    length = 0
+    for text in texts:
+        yield text
+        length += len(text)
+        if length > SHOWN:
+            return

@@ -17,7 +17,7 @@ __all__ = ["Token", "decode", "from_text", "parse", "parse_expression", "tokeniz
 
 def parse(source: Source, found: Diagnostics) -> File:
     """The tree of a file; statements with a syntax error are reported and missing."""
-    return _parse(source, source.text, found)
+    return _parse(source, source.text, found, 0)
 
 
 def tokenize(source: Source, found: Diagnostics) -> list[Token]:
@@ -28,18 +28,14 @@ def tokenize(source: Source, found: Diagnostics) -> list[Token]:
 def parse_expression(span: Span, found: Diagnostics) -> Expression | None:
     """The expression that stands there, inside a string for one."""
     before = "let e="
-    source, start = span.source, span.start
-    text = before.rjust(start) + span.text
-    if start < len(before):
-        source = Source(source.name, before + span.text)
-        text = source.text
-    items = _parse(source, text, found).items
+    items = _parse(span.source, before + span.text, found, span.start - len(before)).items
     return items[0].value if len(items) == 1 and isinstance(items[0], Let) else None
 
 
-def _parse(source: Source, text: str, found: Diagnostics) -> File:
+def _parse(source: Source, text: str, found: Diagnostics, offset: int) -> File:
+    """The tree of a text whose first character stands at the offset of the source."""
     parser = load().parse_interactive(text)
-    tokens = read_tokens(parser, text, source, found)
+    tokens = read_tokens(parser, text, source, found, offset)
     trials = Trials(parser.parser_state.parse_conf)
     unreadable = {d.span.line for d in found if d.span and not d.sure and d.span.source is source}
     tree: File | None = None

@@ -60,16 +60,16 @@ TERMINALS = {
 
 
 def read_tokens(
-    parser: InteractiveParser, text: str, source: Source, found: Diagnostics
+    parser: InteractiveParser, text: str, source: Source, found: Diagnostics, offset: int
 ) -> list[Token]:
-    """All tokens of the parser's text, as they stand in the source, the last one `$END`."""
+    """All tokens of the parser's text, the last one `$END`; it starts at the source's offset."""
     tokens: list[Token] = []
     lexer: Any = parser.lexer_thread
     unknown = 0
     while unknown < CHARACTERS:
         try:
             for token in lexer.lex(parser.parser_state):
-                span = Span(source, token.start_pos, token.end_pos)
+                span = Span(source, offset + token.start_pos, offset + token.end_pos)
                 tokens.append(Token(token.type, str(token), span))
                 if len(token) > DIGITS and (problem := _too_long(tokens[-1])):
                     found.add(problem.at(span))
@@ -78,12 +78,12 @@ def read_tokens(
             start: int = lexer.state.line_ctr.char_pos
             end = _end_of_run(text, start)
             lexer.state.line_ctr.feed(text[start:end])
-            span = Span(source, start, end)
+            span = Span(source, offset + start, offset + end)
             found.add(_unknown(span))
             if (meant := SPELLINGS.get(span.text, "")) in TERMINALS:
                 tokens.append(Token(TERMINALS[meant], meant, span))
             unknown += 1
-    last = Span(source, len(text), len(text))
+    last = Span(source, offset + len(text), offset + len(text))
     return [*tokens, Token("$END", "", last)]
 
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from netdsl import syntax as s
 from netdsl.errors import Problem, Span
-from netdsl.parser.tokens import Token
+from netdsl.parser.tokens import DIGITS, Token
 
 DEPTH = 64
 FLAT = {s.File, s.Definition, *s.STATEMENTS} - {s.Recur}  # these do not nest in each other
@@ -111,6 +111,10 @@ def _float(c: Children) -> s.Literal:
     return node(s.Literal, c, value)
 
 
+def _int(token: Token) -> int:
+    return int(token.text) if len(token.text) <= DIGITS else 0  # that error is told already
+
+
 def _string(token: Token) -> str:
     return token.text[1:-1]
 
@@ -118,7 +122,7 @@ def _string(token: Token) -> str:
 # a rule of grammar.lark -> its node from all children, in the grammar's order
 RULES: dict[str, Callable[[Children], Any]] = {
     "start": _file,
-    "version": lambda c: node(s.Literal, c, int(c[1].text)),
+    "version": lambda c: node(s.Literal, c, _int(c[1])),
     "import_": lambda c: node(s.Import, c, c[1], _names(c)),
     "module": lambda c: node(s.Name, c, "".join(t.text for t in c)),
     "let": lambda c: node(s.Let, c, _name(c[1]), c[3]),
@@ -154,7 +158,7 @@ RULES: dict[str, Callable[[Children], Any]] = {
     "index": lambda c: node(s.Index, c, c[0], c[2]),
     "field": lambda c: node(s.Field, c, c[0], _name(c[2])),
     "name": lambda c: _name(c[0]),
-    "int": lambda c: node(s.Literal, c, int(c[0].text)),
+    "int": lambda c: node(s.Literal, c, _int(c[0])),
     "float": _float,
     "string": lambda c: node(s.Literal, c, _string(c[0])),
     "true": lambda c: node(s.Literal, c, True),
