@@ -10,7 +10,7 @@ Node A of a part is shared by a later part as one more sequence, so that nothing
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import networkx as nx
@@ -24,13 +24,17 @@ from netdsl.ops.pieces import Concat
 from netdsl.ops.shape import Reshape
 from netdsl.recur import At, Carried, Feed, Recur, Whole
 
+LOOP = 100  # steps of the elaboration that a loop takes: its body is a graph of its own
+
 
 @dataclass
 class Region:
-    """The nodes that depend on a step, in order, their operands, and what stands for each read."""
+    """The nodes that depend on a step, in order, their operands, what stands for each read, and at
+    which offsets the steps of a state are read."""
 
     nodes: dict[int, tuple[Value, ...]]
     reads: Mapping[Value, Read]
+    offsets: Mapping[State, list[int]]
 
 
 @dataclass
@@ -54,7 +58,9 @@ def make_loops(
     """
     region = _region(recurrence, begin, scope)
     states = list(recurrence.states.values())
-    needs = {state: _needs(state, states, region) for state in states}
+    owner = {state.now: state for state in reversed(states)}
+    stops = {value.node for value in owner}
+    needs = {state: _needs(state, owner, stops, region) for state in states}
     groups = _components(states, needs) if path is None else [tuple(states)]
     parts = _parts(recurrence, groups, needs, region)
     _share(parts, region)
@@ -83,7 +89,11 @@ def _region(recurrence: Recurrence, begin: int, scope: Scope) -> Region:
         every_step = op.random and not op.draws_once
         if every_step or any(v in reads or v.node in nodes for v in operands):
             nodes[n] = operands
-    return Region(nodes, reads)
+    offsets: dict[State, list[int]] = {}
+    for read in recurrence.reads:
+        if isinstance(read.base, State):
+            offsets.setdefault(read.base, []).append(read.offset)
+    return Region(nodes, reads, offsets)
 
 
 def _operands(graph: Graph, n: int) -> tuple[Value, ...]:
@@ -96,14 +106,13 @@ def _operands(graph: Graph, n: int) -> tuple[Value, ...]:
 
 
 def _inside(
-    start: Value, region: Region, stops: Iterable[int] = ()
+    start: Value, region: Region, stops: Collection[int] = frozenset()
 ) -> tuple[list[int], list[Value]]:
     """The nodes of the region that a value depends on, without those of `stops` and what these
     depend on, and the other values that they take."""
     seen: set[int] = set()
     edge: dict[Value, None] = {}
     pending = [start]
-    stops = set(stops)
     while pending:
         value = pending.pop()
         if value.node not in region.nodes or (value.node in stops and value != start):
@@ -114,11 +123,13 @@ def _inside(
     return sorted(seen), list(edge)
 
 
-def _needs(state: State, states: list[State], region: Region) -> dict[State, set[int]]:
-    """The states whose steps an equation takes, and at which offsets."""
-    owner = {other.now: other for other in reversed(states)}
+def _needs(
+    state: State, owner: Mapping[Value, State], stops: Collection[int], region: Region
+) -> dict[State, set[int]]:
+    """The states whose steps an equation takes, and at which offsets; `owner`: whose values end
+    at the nodes of `stops`."""
     found: dict[State, set[int]] = {}
-    _, edge = _inside(state.now, region, [value.node for value in owner])
+    _, edge = _inside(state.now, region, stops)
     for value in [*edge, *([state.now] if state.now in region.reads else [])]:
         read = region.reads.get(value)
         if read is not None and isinstance(read.base, State):
@@ -155,11 +166,12 @@ def _parts(
     found: list[Part] = []
     taken: set[int] = set()
     for part in groups:
+        order = {state: i for i, state in enumerate(part)}
         offsets = {
             offset: (state, other)
             for state in part
-            for other in part
-            for offset in sorted(needs[state].get(other, ()))
+            for other in sorted(order.keys() & needs[state].keys(), key=order.__getitem__)
+            for offset in sorted(needs[state][other])
             if offset != 0
         }
         if offsets and min(offsets) < 0 < max(offsets):
@@ -223,6 +235,7 @@ def _loop(
 ) -> tuple[Value, ...]:
     """The loop of a part, added to the graph: the sequences of its results. Those of earlier parts
     are `made`, by the values of one step, and `found`, by their states."""
+    scope.run.step(scope, span, LOOP)
     outer = scope.run.builder
     b = Builder("step")
     operands: dict[Value, int] = {}
@@ -262,20 +275,20 @@ def _loop(
         copies[n] = b.append(node, *xs)
     outputs = [Output(f"y{i}", take(value)) for i, (value, _) in enumerate(part.results)]
     starts = tuple(
-        tuple(operand(start) for start in _starts(state, part)) for _, state in part.results
+        tuple(operand(start) for start in _starts(state, part, region)) for _, state in part.results
     )
     op = Recur(b.build(tuple(outputs)), tuple(feeds), starts, recurrence.steps, part.backward)
     with outer.at(path or scope.space.operator("recur"), span):
         return outer.all(op, *operands)
 
 
-def _starts(state: State | None, part: Part) -> list[Value]:
+def _starts(state: State | None, part: Part, region: Region) -> list[Value]:
     """The start values that a state carries into its own loop, the nearest first."""
     if state is None:
         return []
     sign = 1 if part.backward else -1
-    lags = [abs(r.offset) for r in state.of.reads if r.base is state and r.offset * sign > 0]
-    return [state.starts[sign * lag][0] for lag in range(1, max(lags, default=0) + 1)]
+    furthest = max((sign * offset for offset in region.offsets.get(state, ())), default=0)
+    return [state.starts[sign * lag][0] for lag in range(1, furthest + 1)]
 
 
 def _extended(read: Read, sequence: Value, span: Span, scope: Scope) -> tuple[Value, int]:

@@ -10,6 +10,7 @@ from netdsl.parser.tables import load
 from netdsl.parser.text import decode, from_text
 from netdsl.parser.tokens import Token, read_tokens
 from netdsl.parser.trial import Trials
+from netdsl.pause import pause_collector
 from netdsl.syntax import Expression, File, Let
 
 __all__ = ["Token", "decode", "from_text", "parse", "parse_expression", "tokenize"]
@@ -17,7 +18,8 @@ __all__ = ["Token", "decode", "from_text", "parse", "parse_expression", "tokeniz
 
 def parse(source: Source, found: Diagnostics) -> File:
     """The tree of a file; statements with a syntax error are reported and missing."""
-    return _parse(source, source.text, found, 0)
+    with pause_collector():
+        return _parse(source, source.text, found, 0)
 
 
 def tokenize(source: Source, found: Diagnostics) -> list[Token]:
