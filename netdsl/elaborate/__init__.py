@@ -159,7 +159,7 @@ def _graph(block: Block, hyper: Mapping[str, object], shared: Run) -> Graph | No
     try:
         for name, value in hyper.items():
             if not isinstance(name, str):
-                raise TypeError(f"a hyper-parameter has a name, not {name!r:.60}")
+                raise TypeError(f"a hyper-parameter has a name, not {name!r}")
             binding = Binding(frozen(name, value), here)
             if name in signature.hypers:
                 given[name] = binding

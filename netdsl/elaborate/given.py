@@ -33,7 +33,7 @@ def frozen(name: str, value: object) -> Any:
     if isinstance(value, Real) and not isinstance(value, Integral) and math.isfinite(value):
         return float(value)
     if isinstance(value, Real):
-        raise Problem("N106", f"`{name}` is a number of at most 10^18")
+        raise Problem("N106", f"`{name}` is a finite number of at most 10^18")
     raise Problem(
         "N106",
         f"`{name}` is of type {type(value).__name__}, which the language does not have",
