@@ -47,7 +47,7 @@ def instantiate(block: Block, given: Arguments, path: str, caller: Scope, span: 
     scope = Scope(caller.run, block.scope, inside(path), stack)
     bind_hypers(definition, given.hypers, scope, caller)
     for tensor, value in zip(definition.tensors, given.tensors, strict=True):
-        actual = value if value is UNKNOWN else operand(value, caller)
+        actual = operand(value, caller)
         if tensor.type is not None:
             try:
                 match(tensor.type, actual, f"`{tensor.name.text}` of `{block.name}`", scope)
@@ -69,6 +69,8 @@ def call_extern(target: Foreign, given: Arguments, path: str, caller: Scope, spa
     scope = Scope(caller.run, target.scope, inside(path), (Frame(target.name, span), *caller.stack))
     bind_hypers(declared, given.hypers, scope, caller)
     operands = [operand(value, caller) for value in given.tensors]
+    if any(value is UNKNOWN for value in operands):
+        return UNKNOWN
     for tensor, value in zip(declared.tensors, operands, strict=True):
         if tensor.type is not None:
             match(tensor.type, value, f"`{tensor.name.text}` of `{target.name}`", scope)

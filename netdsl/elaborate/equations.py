@@ -265,6 +265,8 @@ def _fitting(item: Equation, value: Any, declared: Type | None, scope: Scope) ->
         problem = Problem("N113", f"a step is a tensor, not {describe(value)}")
         return scope.report(problem, item.value.span)
     found = operand(value, scope)
+    if found is UNKNOWN:
+        return UNKNOWN
     if declared is not None and found.type != declared:
         assert item.type is not None
         problem = Problem(

@@ -178,6 +178,8 @@ def _index(node: Index, scope: Scope) -> Any:
     if not is_tensor(base):
         raise Problem("N142", f"{describe(base)} has no elements")
     tensor = operand(base, scope)
+    if tensor is UNKNOWN:
+        return UNKNOWN
     if isinstance(index, Step):
         return read_sequence(tensor, index, node)
     return read_end(tensor, index, node, scope)

@@ -80,9 +80,9 @@ def add(
             edits=(Edit(span, "ln"),),
         )
     builder = scope.run.builder
-    if any(value is UNKNOWN for value in arguments.tensors):
-        return UNKNOWN
     operands = tuple([operand(value, scope) for value in arguments.tensors])
+    if any(value is UNKNOWN for value in operands):
+        return UNKNOWN
     try:
         with builder.at(path, span):
             results = builder.layer(op, *operands)
@@ -97,14 +97,12 @@ def add(
     return Bundle(dict(zip(names, results, strict=True)))
 
 
-def operand(value: Any, scope: Scope) -> Value:
-    """The tensor that a value is; a number becomes a constant."""
-    if isinstance(value, Value):
+def operand(value: Any, scope: Scope) -> Any:
+    """The tensor that a value is; a number becomes a constant, what is unknown stays so."""
+    if value is UNKNOWN or isinstance(value, Value):
         return value
     if is_tensor(value):
-        first = value.first
-        assert isinstance(first, Value)
-        return first
+        return operand(value.first, scope)
     if not is_number(value):
         raise Problem("N113", f"a tensor is wanted here, not {describe(value)}")
     with scope.run.builder.at("", None):

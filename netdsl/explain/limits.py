@@ -18,8 +18,8 @@ LIMITS = (
     Code(
         "N320",
         "a file that is too long",
-        "A .net file has at most 256 kB: tables and blocks of a long one go into files that it "
-        "imports.",
+        "A .net file has at most 256 kB and 100 nets: tables and blocks of a long one go into "
+        "files that it imports, at most 256 with 1 MB in all of them.",
         "# a very long comment\n" * 12_000,
         "net A(x: [N, 8]) {\n  return x -> relu\n}\n",
     ),
@@ -34,17 +34,26 @@ LIMITS = (
     Code(
         "N322",
         "a number or name that is too long",
-        "Numbers have at most 18 digits, names at most 128 characters.",
+        "Numbers have at most 18 digits, names and labels at most 128 characters, the path of an "
+        "instance at most 1024.",
         "net A(x: [N, 8]) {\n  return x -> linear(1000000000000000000)\n}\n",
         "net A(x: [N, 8]) {\n  return x -> linear(1000)\n}\n",
     ),
     Code(
         "N323",
         "a net that grows too large",
-        "A net has at most 100,000 nodes; `limit=` of netdsl.parse raises that. What would "
-        "grow beyond it is "
+        "A net has at most 100,000 nodes, and three times as many steps of loops, blocks and "
+        "lists lead to it; `limit=` of netdsl.parse raises both. What would grow beyond it is "
         "refused before it is made.",
         "net A(x: [N, 8]) {\n  return x -> repeat 1000000000 { relu }\n}\n",
         "net A(x: [N, 8]) {\n  return x -> repeat 10 { relu }\n}\n",
+    ),
+    Code(
+        "N324",
+        "a tensor that cannot be",
+        "A tensor or parameter has at most 8 axes, 2^31 - 1 places along each, and 2^40 elements; "
+        "where sizes are names, what is known of them counts.",
+        "net A(x: [N, 2000000000]) {\n  return x -> linear(2000000000)\n}\n",
+        "net A(x: [N, 2000]) {\n  return x -> linear(2000)\n}\n",
     ),
 )

@@ -251,3 +251,21 @@ def test_a_shared_layer_keeps_its_width() -> None:
     assert message(text).startswith(
         "error[N205]: the shared parameter `enc.weight` is [4, 8] and would be [4, 9] here"
     )
+
+
+def test_a_block_whose_first_output_is_wrong_is_told_once_wherever_it_is_used() -> None:
+    text = message("""
+        block B(x) -> (a: [N, 3], b: [N, 3]) {
+          a = x -> nothing
+          b = x
+        }
+        net A(x: [N, 8, 3], y: [N, 3]) {
+          v = y -> B
+          recur t in 1..8 {
+            h[0]: [N, 3] = 0
+            h[t] = B(x[t])
+          }
+          return relu(v) + h[8]
+        }""")
+    assert text.count("error[") == 1
+    assert text.startswith("error[N101]: there is no layer `nothing`")
