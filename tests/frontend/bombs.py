@@ -170,7 +170,7 @@ BOMBS = {
         "block B(x) { return x -> B -> B }\n" + net("return x -> B"), "N312", 1
     ),
     "a block that nobody uses": Bomb(
-        "block B(x) { return x -> repeat 10^9 { relu } }\n" + net("return x"), None
+        "block B(x) { return x -> repeat 10^9 { relu } }\n" + net("return x"), "N323", 1
     ),
     "a block of 18,000 parameters": Bomb(
         f"block B(x; {', '.join(f'a{i}=1' for i in range(18_000))}) {{ return x }}\n"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 from nets import body, body_message, graph, keys, message, shape, summary
 
+from netdsl.front import check_sources
 from netdsl.ir import Graph
 from netdsl.recur import At, Carried, Recur
+from netdsl.sources import given
 
 RNN = "recur t in 1..T {\n  h[0]: [N, 4] = 0\n  h[t] = tanh(concat(x[t], h[t-1]) -> linear(4))\n}\n"
 
@@ -350,3 +352,16 @@ def test_a_label_of_a_recurrence_is_one_name() -> None:
 def test_a_start_value_that_is_wrong_is_said_once() -> None:
     text = RNN.replace("h[0]: [N, 4] = 0", "h[0] = y") + "return h"
     assert summary(text, "[N, T, 3]") == ["N101 nothing here is called `y`"]
+
+
+def test_states_may_read_each_other_before_their_starts_are_written() -> None:
+    text = """net A(x: [N, 8, 3]) {
+      recur t in 1..8 {
+        a[0]: [N, 3] = 0
+        a[t] = b[t-1]
+        b[0]: [N, 3] = 0
+        b[t] = a[t-1]
+      }
+      return a + b
+    }"""
+    assert check_sources(given(text, "t.net")) == ()
