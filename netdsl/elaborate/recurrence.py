@@ -140,8 +140,6 @@ def read_state(state: State, index: Any, node: Index) -> Any:
         )
     if index.offset == 0:
         return _read_now(state, node)
-    if state.now is UNKNOWN:  # so may be its start values
-        return UNKNOWN
     sign = -1 if index.offset < 0 else 1
     for distance in range(sign, index.offset + sign, sign):
         if distance not in state.starts:

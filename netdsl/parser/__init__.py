@@ -19,7 +19,7 @@ __all__ = ["Token", "decode", "from_text", "parse", "parse_expression", "tokeniz
 def parse(source: Source, found: Diagnostics) -> File:
     """The tree of a file; statements with a syntax error are reported and missing."""
     with pause_collector():
-        return _parse(source, source.text, found, 0)
+        return _parse(source, source.text, found)
 
 
 def tokenize(source: Source, found: Diagnostics) -> list[Token]:
@@ -34,7 +34,7 @@ def parse_expression(span: Span, found: Diagnostics) -> Expression | None:
     return items[0].value if len(items) == 1 and isinstance(items[0], Let) else None
 
 
-def _parse(source: Source, text: str, found: Diagnostics, offset: int) -> File:
+def _parse(source: Source, text: str, found: Diagnostics, offset: int = 0) -> File:
     """The tree of a text whose first character stands at the offset of the source."""
     parser = load().parse_interactive(text)
     tokens = read_tokens(parser, text, source, found, offset)

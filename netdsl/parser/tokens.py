@@ -60,7 +60,7 @@ TERMINALS = {
 
 
 def read_tokens(
-    parser: InteractiveParser, text: str, source: Source, found: Diagnostics, offset: int
+    parser: InteractiveParser, text: str, source: Source, found: Diagnostics, offset: int = 0
 ) -> list[Token]:
     """All tokens of the parser's text, the last one `$END`; it starts at the source's offset."""
     tokens: list[Token] = []
