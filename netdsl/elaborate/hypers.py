@@ -171,9 +171,11 @@ def surplus(signature: Signature, positional: Sequence[Binding]) -> Problem:
 def _in_brackets(signature: Signature, positional: Sequence[Binding]) -> Edit | None:
     """`reshape(N, 64)`, where the only hyper-parameter takes a list: the edit to `[N, 64]`."""
     span = positional[0].span.to(positional[-1].span)
+    op, names = OPS.get(signature.name), list(signature.hypers)
+    if op is None or len(names) != 1 or list(op.schema()) != names:  # a block may have its name
+        return None
     try:
-        (name,) = signature.hypers
-        OPS[signature.name].of(**{name: tuple(b.value for b in positional)})
-    except (KeyError, ValueError, Problem):
+        op.of(**{names[0]: tuple(b.value for b in positional)})
+    except Problem:
         return None
     return Edit(span, f"[{span.text}]")

@@ -11,10 +11,11 @@ from functools import cache
 from pathlib import Path
 from random import Random
 
-from netdsl.parser.mistakes import KEYWORDS
+from netdsl.parser.tables import keywords
 from netdsl.parser.text import FILE_LIMIT
 
 MODELS = Path(__file__).parents[2] / "models"
+KEYWORDS = keywords()
 TOKEN = re.compile(r'\s+|#[^\n]*|"[^"\n]*"|[0-9.]+|\w+|->|\.\.|[=!<>]=|//|\[\]|.', re.DOTALL)
 NUMBERS = ("0", "-1", "1", "2", "7", "0.5", "1e18", "2147483648", "999999999999999999", "10^18")
 PIECES = (
@@ -94,7 +95,8 @@ def _truncate(random: Random, content: bytes) -> bytes:
 def _letters(random: Random, content: bytes) -> bytes:
     i = random.randrange(len(content) + 1)
     points = (random.choice((0x7F, 0x7FF, 0xD7FF, 0x10FFFF)) for _ in range(random.randint(1, 3)))
-    return content[:i] + "".join(chr(random.randint(0, p)) for p in points).encode() + content[i:]
+    letters = "".join(chr(random.randint(0, p)) for p in points)
+    return content[:i] + letters.encode("utf-8", "surrogatepass") + content[i:]
 
 
 def _range(random: Random, content: bytes) -> tuple[int, int]:

@@ -269,3 +269,10 @@ def test_a_block_whose_first_output_is_wrong_is_told_once_wherever_it_is_used() 
         }""")
     assert text.count("error[") == 1
     assert text.startswith("error[N101]: there is no layer `nothing`")
+
+
+def test_a_block_may_have_the_name_of_a_layer_with_other_hyper_parameters() -> None:
+    text = message("""
+        block conv(x; c) { return x -> linear(c) }
+        net A(x: [N, 3]) { return x -> conv(8, 3) }""")
+    assert text.startswith("error[N104]: `conv` has 1 hyper-parameter; `3` is one more")
