@@ -203,6 +203,8 @@ def solve(pattern: Size, value: Size) -> tuple[str, Size] | None:
 
     Raises ValueError where the pattern is not of that form.
     """
+    if not isinstance(pattern, Poly):
+        raise ValueError(f"{pattern} is no size with a name")
     (name,) = names(pattern)
     slope = substitute(pattern, {name: 1}) - substitute(pattern, {name: 0})
     offset = substitute(pattern, {name: 0})

@@ -85,9 +85,9 @@ def _last_width(written: TensorType, value: Value, scope: Scope) -> Edit | None:
     """The width of the last `linear`, a number, where the declaration has a name."""
     node = scope.run.builder.graph.node(value.node)
     match = None if node.span is None else _NUMBER_OF_FEATURES.fullmatch(node.span.text)
-    declared = written.sizes[-1]
     if node.span is None or match is None or len(written.sizes) != value.type.rank:
         return None
+    declared = written.sizes[-1]
     if node.span.source != written.span.source or not isinstance(declared, Name):
         return None
     start = node.span.start + match.start(1)

@@ -114,7 +114,8 @@ def describe(value: Any) -> str:
     if isinstance(value, Value):
         return f"a tensor {value.type}"
     if isinstance(value, Bundle):
-        return f"a tensor {first.type}" if (first := value.first) else "none"
+        first = value.first
+        return f"a tensor {first.type}" if isinstance(first, Value) else "a tensor"
     if isinstance(value, LAYERS):
         return f"the layer `{value}`"
     if isinstance(value, Poly):

@@ -53,3 +53,28 @@ def _outcome(content: bytes) -> None:
         assert error.diagnostics and str(error)
     except Problem as problem:  # of the bytes: there is no text yet that has places
         assert problem.diagnostic.code in ("N001", "N320")
+
+
+# Found by mutations: each was another exception once.
+BROKE = {
+    "an output declared without axes": (
+        "net A(x: [N, 3]) -> [] { return x -> linear(3) }",
+        ["N201"],
+    ),
+    "a table as a size": (
+        "block B(x: [N, {1: C}]) { return x }\nnet A(x: [N, 3]) { return x -> B }",
+        ["N203"],
+    ),
+    "results whose first is unknown, as a layer": (
+        "block B(x) -> (y: [N], z: [N]) { y = x -> nothing  z = x }\n"
+        "net A(x: [N]) { v = x -> B  return x -> v }",
+        ["N101", "N112"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BROKE)
+def test_what_broke_once_is_an_error(name: str) -> None:
+    text, codes = BROKE[name]
+    found = check_sources(sources.collect(decode(text.encode(), "t.net"), "t.net", None))
+    assert [d.code for d in found if d.is_error] == codes
