@@ -106,7 +106,7 @@ def _library(program: Program, run: Run) -> Library:
 def nets(program: Program, found: Diagnostics) -> tuple[Block, ...]:
     """The nets of the root file, aliases too, in the order of the text."""
     try:
-        with deep():
+        with deep(), pause_collector():
             scope = _library(program, Run(Builder(), found)).open(program.root)
     except Stop:
         return ()
