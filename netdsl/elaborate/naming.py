@@ -36,9 +36,9 @@ class Namespace:
 
     def labelled(self, label: str) -> str:
         """The path of what has a label, which replaces the number; it is counted all the same."""
-        if len(label) > NAME_LENGTH:
-            raise Problem("N322", f"this label has more than {NAME_LENGTH} characters")
         parts = label.split(".")
+        if any(len(part) > NAME_LENGTH for part in parts):
+            raise Problem("N322", f"a name in this label has more than {NAME_LENGTH} characters")
         if not all(_PART.fullmatch(part) for part in parts):
             raise Problem(
                 "N123",

@@ -34,8 +34,8 @@ LIMITS = (
     Code(
         "N322",
         "a number or name that is too long",
-        "Numbers have at most 18 digits, names and labels at most 128 characters, the path of an "
-        "instance at most 1024.",
+        "Numbers have at most 18 digits, names at most 128 characters, in labels too, and the path "
+        "of an instance at most 1024.",
         "net A(x: [N, 8]) {\n  return x -> linear(1000000000000000000)\n}\n",
         "net A(x: [N, 8]) {\n  return x -> linear(1000)\n}\n",
     ),

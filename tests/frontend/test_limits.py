@@ -173,7 +173,7 @@ def test_a_number_of_200_000_digits_is_told_as_too_long() -> None:
 
 def test_labels_and_paths_have_a_length() -> None:
     assert summary(f'return x -> relu as "{"a" * 129}"') == [
-        "N322 this label has more than 128 characters"
+        "N322 a name in this label has more than 128 characters"
     ]
     deep = "relu"
     for _ in range(9):
