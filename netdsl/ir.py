@@ -162,9 +162,12 @@ class Graph(nx.MultiDiGraph):  # type: ignore[type-arg]  # generic in its stubs 
     @cached_property
     def canonical(self) -> tuple[int, ...]:
         """All nodes, operands first: as the outputs need them one after the other, then the unused
-        ones. It does not depend on when a node was added, as the numbers do."""
+        ones, and what nothing takes. It does not depend on when a source was added, as the numbers
+        do."""
         found: dict[int, None] = {}
-        for root in (*(out.value.node for out in self.outputs), *range(len(self))):
+        needed = [out.value.node for out in self.outputs]
+        unused = sorted(range(len(self)), key=lambda n: isinstance(self.node(n).op, Source))
+        for root in (*needed, *unused):
             stack = [(root, False)]
             while stack:
                 n, ready = stack.pop()

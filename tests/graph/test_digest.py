@@ -69,3 +69,18 @@ def test_equal_graphs_draw_equal_numbers() -> None:
         drawn.append(NetModule(branches(order)).train()(x, y))
     assert all(torch.equal(first, second) for first, second in zip(*drawn, strict=True))
     assert specialise(branches("ab"), ["a", "b"]) == specialise(branches("ba"), ["a", "b"])
+
+
+def test_when_a_constant_was_added_does_not_count_where_nothing_is_used() -> None:
+    def graph(early: bool) -> Graph:
+        b = Builder("A")
+        x = b(Input(Type((4,)), "x"))
+        if early:
+            b.constant(0.5)
+        with b.at("relu1", None):
+            y = b(OPS["relu"](), x)
+        with b.at("add1", None):
+            b(OPS["add"](), y, b.constant(0.5))
+        return b.build((Output("return", x),))
+
+    assert graph(early=True) == graph(early=False)
