@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from threading import Lock
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from netdsl.backends.torch import TorchBackend
 from netdsl.errors import NetError, Problem
+from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Parameter
 from netdsl.modes import SEED
 from netdsl.op import Type
@@ -44,6 +45,8 @@ class Program:
     cotangents            of each of backward's results, the outputs whose cotangents reach it
     visible               how many results leave the operator; the saved ones come after them
     silent                positions of the visible results that no gradient comes through
+    rest                  positions of the operands of forward that backward does without
+    updated               positions of the operands that a call replaces (running statistics)
     """
 
     def __init__(
@@ -92,6 +95,11 @@ class Program:
         self.gradients = tuple(positions.get(op.key) for op in given(forward))
         loud = {i for where, i in self.backward_operands if where == "cotangents"}
         self.silent = [i for i in range(self.visible) if i not in loud]
+        taken = {i for where, i in self.backward_operands if where == "operands"}
+        self.rest = [i for i in operands.values() if i not in taken]
+        self.updated = {
+            operands[o.name] for o in forward.outputs if o.role == "update" and o.name in operands
+        }
 
     def forward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Results in the order of the forward graph's outputs."""
@@ -103,9 +111,15 @@ class Program:
 
     def backward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Gradients in the order of the backward graph's outputs."""
-        like = _like(tensors)
-        with torch.autocast(like.device.type, enabled=False) if autocasts(like) else nullcontext():
+        with _no_autocast(tensors):
             return self._plan("backward", self.lowered.backward, sizes, tensors)(tensors)
+
+    def reference(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
+        """The results that leave the operator, node by node: torch's autograd goes through them."""
+        bindings = dict(zip(self.size_names, map(int, sizes), strict=True))
+        given_by_key = dict(zip((op.key for op in given(self.lowered.forward)), tensors, strict=True))
+        graph = with_sizes(self.lowered.forward, bindings)
+        return interpret(graph, given_by_key)[: self.visible]
 
     def reached(self, cotangents: Sequence[Tensor | None]) -> list[bool]:
         """Of each operand of forward, whether a cotangent that is there reaches its gradient."""
@@ -181,6 +195,18 @@ def _like(tensors: Sequence[Tensor]) -> Tensor:
     return torch.empty(0, device=tensors[0].device) if found is None else found
 
 
+def _no_autocast(tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
+    """What runs in here has the dtypes of its operands, whatever the caller is under."""
+    like = _like(tensors)
+    on = autocasts(like)
+    return torch.autocast(like.device.type, enabled=False) if on else nullcontext()
+
+
+def versions(tensors: Sequence[Tensor]) -> tuple[int | None, ...]:
+    """How often each was written in place; None of an inference tensor, which counts nothing."""
+    return tuple([None if t.is_inference() else t._version for t in tensors])
+
+
 @torch.library.custom_op("netdsl::forward", mutates_args=())
 def forward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
     """The forward plan of a program, with results as dense as the fake ones say."""
@@ -228,6 +254,8 @@ def _save(
     )
     ctx.set_materialize_grads(False)
     ctx.program = program
+    ctx.rest = [operands[i] for i in program.rest]
+    ctx.versions = versions(ctx.rest)
 
 
 def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
@@ -247,6 +275,55 @@ def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
     return found  # type: ignore[return-value]
 
 
+def _operands(ctx: Any) -> list[Tensor]:
+    """The operands of forward, in order, as they were then. One that the call itself replaced has
+    its new numbers: running statistics are the one kind, and no output follows from them."""
+    program: Program = ctx.program
+    found = dict(zip(program.rest, ctx.rest, strict=True))
+    now = versions(ctx.rest)
+    for i, before, after in zip(program.rest, ctx.versions, now, strict=True):
+        if before != after and i not in program.updated:
+            raise RuntimeError(
+                f"`{given(program.lowered.forward)[i].key}` was modified by an inplace operation "
+                "after the forward pass, and a gradient with create_graph=True needs it as it was"
+            )
+    for (where, i), tensor in zip(_kept(program), ctx.saved_tensors, strict=True):
+        if where == "operands":
+            found[i] = tensor
+    return [found[i] for i in range(len(found))]
+
+
+def _kept(program: Program) -> list[tuple[str, int]]:
+    """Where each saved tensor comes from."""
+    return [(where, i) for where, i in program.backward_operands if where != "cotangents"]
+
+
+def _differentiable(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The gradient of each operand of forward, which has gradients of its own: forward is run
+    again node by node, and torch differentiates that as often as one likes."""
+    program: Program = ctx.program
+    operands = _operands(ctx)
+    wanted = [i for i, there in enumerate(program.reached(cotangents)) if there]
+    # aliases: an operand may be made from another, whose gradient is of its own place only
+    aliases = {i: operands[i].view_as(operands[i]) for i in wanted}
+    with _no_autocast(operands):
+        results = program.reference([aliases.get(i, t) for i, t in enumerate(operands)], ctx.sizes)
+        pairs = [
+            (y, dy)
+            for y, dy in zip(results, cotangents, strict=False)
+            if dy is not None and y.requires_grad
+        ]
+        found = torch.autograd.grad(
+            [y for y, _ in pairs],
+            list(aliases.values()),
+            [dy for _, dy in pairs],
+            create_graph=True,
+            allow_unused=True,
+        )
+    gradients = dict(zip(wanted, found, strict=True))
+    return [gradients.get(i) for i in range(len(operands))]
+
+
 class Differentiable(torch.autograd.Function):
     """The two plans tied for autograd, without the operators' dispatch (0.3 ms a training step)."""
 
@@ -262,15 +339,12 @@ class Differentiable(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *cotangents: Tensor | None) -> tuple[Any, ...]:
-        if torch.is_grad_enabled():
-            raise RuntimeError(
-                "a compiled net's gradient has no gradient of its own (create_graph=True): use "
-                'netdsl.load(…, backend="reference") for second derivatives'
-            )
         program: Program = ctx.program
         reached = program.reached(cotangents)
         if not any(reached):  # a loss that stopped the gradient itself
             return None, None, *[None for _ in reached]
+        if torch.is_grad_enabled():  # create_graph=True
+            return None, None, *_differentiable(ctx, cotangents)
         found = program.backward(_gathered(ctx, cotangents), ctx.sizes)
         return None, None, *program.handed(found, reached)
 
