@@ -5,7 +5,8 @@ tensor's address and version, the number of optimiser steps taken in this proces
 tensors' bits say: vectors whole, of a weight the sum of every row's words, which any write of one
 number changes, and at least one number of every row, of every column and of every place in the
 window, which moved and negated ones change. ResNet-50's weights are read in 4 ms of a call's 110;
-`freeze()` does without.
+a frozen net
+does without: it trusts `_version`.
 
 The limit: several numbers of one row written behind autograd's back (`p.data`, a NumPy view) so that
 their words have the same sum as before, two swapped ones say. After such a write call
@@ -15,6 +16,7 @@ their words have the same sum as before, two swapped ones say. After such a writ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 
 import torch
 from torch import Tensor
@@ -35,6 +37,19 @@ register_optimizer_step_post_hook(_count_step)
 
 # bytes of a number -> the integers that its bits are looked at as
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+
+
+class Frozen:
+    """The saved results of a prelude for the same tensors, whatever is written through `p.data`."""
+
+    def __init__(self, sources: Sequence[Tensor], results: list[Tensor]) -> None:
+        self.results = results
+        self._sources = list(sources)
+        self._versions = versions(sources)
+
+    def fresh(self, sources: Sequence[Tensor]) -> bool:
+        """Whether these are the same tensors, and autograd has seen no write to any."""
+        return all(map(is_, sources, self._sources)) and versions(sources) == self._versions
 
 
 class Folded:

@@ -18,7 +18,7 @@ from netdsl import artifact
 from netdsl.artifact import Manifest
 from netdsl.errors import NetError, Problem
 from netdsl.externs import plant, planted, uses_of
-from netdsl.folded import Folded
+from netdsl.folded import Folded, Frozen
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
 from netdsl.layout import prefers_channels_last
@@ -40,7 +40,7 @@ from netdsl.namespaces import (
 from netdsl.pipeline import lower
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
-from netdsl.signature import autocasts, bind
+from netdsl.signature import autocasts, bind, transformed
 from netdsl.sizes import names
 
 SIZES_KEPT = 128
@@ -89,7 +89,8 @@ class NetModule(Namespace):
         self._pack = _packer(graph)
         self._modal_paths = modal_paths(graph)
         self._programs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Program] = {}
-        self._folded: dict[str, Folded] = {}
+        self._folded: dict[str, Folded | Frozen] = {}
+        self._frozen: list[tuple[str, ...]] = []  # of a frozen net, what required a gradient before
         self._seen_sizes: dict[Any, list[int]] = {}
         self._places: list[Place] = []
         self._place_of: dict[str, Place] = {}
@@ -119,15 +120,18 @@ class NetModule(Namespace):
     def forward(self, *inputs: Tensor) -> Any:
         check_branches(self._branches, self._hooks)
         sizes = self._sizes(inputs)
-        if self._channels_last:
+        by_node = self.backend == "reference" or bool(self._uses) or transformed()
+        if self._channels_last and not by_node:
             inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
-        if self.backend == "reference" or self._uses or autocasts(pool[0]):
+        if by_node or autocasts(pool[0]):
             return self._interpret(pool, training, sizes)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
+        if self._frozen and (True in training or True in wanted[len(inputs) :]):
+            raise RuntimeError(_frozen("be trained"))
         program = self._programs.get((training, wanted)) or self._program(training, wanted)
         if program.seeded:
             pool.append(_draw_seed())
@@ -182,7 +186,8 @@ class NetModule(Namespace):
             return program.prelude(sources)
         folded = self._folded.get(program.key)
         if folded is None or not folded.fresh(sources):
-            folded = self._folded[program.key] = Folded(sources, program.prelude(sources))
+            guarded = Frozen if self._frozen else Folded
+            folded = self._folded[program.key] = guarded(sources, program.prelude(sources))
         return folded.results
 
     def _interpret(
@@ -234,7 +239,31 @@ class NetModule(Namespace):
         manifest = replace(self.manifest, options=options or {})
         artifact.write(Path(path), manifest, self.state_dict())
 
+    def freeze(self) -> NetModule:
+        """For the fastest inference: to eval, the folded weights made once and kept for good, no
+        parameter with a gradient. The state dict has the weights as ever, and a gradient of the
+        inputs can be had.
+
+        What `load_state_dict` would change, `train()` and a parameter that requires a gradient
+        raise until `unfreeze()`. A write through `p.data` is not seen until `eval()` or
+        `unfreeze()`; one that autograd knows of is.
+        """
+        self.eval()
+        if not self._frozen:
+            self._frozen.append(tuple(n for n, p in self.named_parameters() if p.requires_grad))
+            self.requires_grad_(False)
+        return self
+
+    def unfreeze(self) -> NetModule:
+        """As it was before `freeze`, in eval."""
+        for name in self._frozen.pop() if self._frozen else ():
+            self.get_parameter(name).requires_grad_()
+        self._folded.clear()
+        return self
+
     def train(self, mode: bool = True) -> NetModule:
+        if mode and self._frozen:
+            raise RuntimeError(_frozen("be trained"))
         self._folded.clear()
         super().train(mode)
         return self
@@ -245,6 +274,8 @@ class NetModule(Namespace):
         return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        if self._frozen:
+            raise RuntimeError(_frozen("take other weights"))
         self._folded.clear()
         return super().load_state_dict(*args, **kwargs)
 
@@ -256,6 +287,10 @@ class NetModule(Namespace):
 
 
 _CACHES = ("_programs", "_folded", "_seen_sizes")
+
+
+def _frozen(what: str) -> str:
+    return f"a frozen net cannot {what}: call `unfreeze()` first"
 
 
 def _draw_seed() -> Tensor:

@@ -204,7 +204,10 @@ def _no_autocast(tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
 
 def versions(tensors: Sequence[Tensor]) -> tuple[int | None, ...]:
     """How often each was written in place; None of an inference tensor, which counts nothing."""
-    return tuple([None if t.is_inference() else t._version for t in tensors])
+    try:
+        return tuple([t._version for t in tensors])
+    except RuntimeError:
+        return tuple([None if t.is_inference() else t._version for t in tensors])
 
 
 @torch.library.custom_op("netdsl::forward", mutates_args=())

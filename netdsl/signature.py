@@ -60,6 +60,15 @@ def autocasts(x: Tensor) -> bool:
     return kind != "meta" and torch.is_autocast_enabled(kind)
 
 
+def transformed() -> bool:
+    """Whether a transform of torch.func (grad, vmap, jvp, …) or forward-mode differentiation is
+    on; what it does to a call it can do node by node only."""
+    if torch.compiler.is_compiling():
+        return False
+    on: bool = torch._C._are_functorch_transforms_active()
+    return on or torch.autograd.forward_ad._current_level >= 0
+
+
 def _match_kind(declared: Input, x: Tensor, like: Tensor | None) -> None:
     dtype, expected = _name(x), DTYPES.get(declared.type.dtype)
     if expected is None:
