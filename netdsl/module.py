@@ -209,6 +209,11 @@ class NetModule(Namespace):
             }
         if any(op.role == "seed" for op in graph.inputs):
             given[SEED] = _draw_seed()
+            if torch._C._functorch.is_batchedtensor(given[SEED]):
+                raise RuntimeError(
+                    'a net that draws numbers runs under vmap with randomness="same" only: for '
+                    "masks of their own give the examples as one batch"
+                )
         functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
         try:
             results = interpret(graph, given, functions)

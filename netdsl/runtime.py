@@ -364,6 +364,8 @@ def _backward(ctx: Any, cotangents: list[Tensor | None]) -> tuple[Any, ...]:
     reached = program.reached(cotangents)
     if not any(reached):
         return [None for _ in reached], None, None
+    if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+        return _differentiable(ctx, cotangents), None, None
     found = torch.ops.netdsl.backward(_gathered(ctx, cotangents), ctx.sizes, program.key)
     return program.handed(found, reached), None, None
 

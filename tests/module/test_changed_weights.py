@@ -60,9 +60,35 @@ def one_number_in_inference_mode(model: nn.Module) -> None:
         model.conv1.weight[37, 1, 0, 2] = 5
 
 
-def one_number_behind_autograd_and_then_eval(model: nn.Module) -> None:
+def one_number_behind_autograd(model: nn.Module) -> None:
     model.conv1.weight.data[37, 1, 0, 2] = 5
-    model.eval()
+
+
+def one_sign(model: nn.Module) -> None:
+    model.linear1.weight.data[299, 4].neg_()
+
+
+def two_rows_exchanged(model: nn.Module) -> None:
+    weight = model.conv1.weight.data
+    weight[[3, 40]] = weight[[40, 3]]
+
+
+def two_columns_exchanged(model: nn.Module) -> None:
+    weight = model.conv2.weight.data
+    weight[:, [3, 40]] = weight[:, [40, 3]]
+
+
+def every_sign(model: nn.Module) -> None:
+    model.conv1.weight.data.neg_()
+
+
+def mirrored_windows(model: nn.Module) -> None:
+    weight = model.conv1.weight.data
+    weight.copy_(weight.flip(-1))
+
+
+def one_number_through_numpy(model: nn.Module) -> None:
+    model.linear1.weight.detach().numpy()[200, 3] = 7
 
 
 def all_of_it_through_numpy(model: nn.Module) -> None:
@@ -130,35 +156,59 @@ def an_average_of_models(model: nn.Module) -> None:
     model.load_state_dict(average.module.state_dict())
 
 
-def steps(**options: object) -> Callable[[nn.Module], None]:
-    """Two steps of SGD, in training and then in eval, where only the hook sees them."""
+def steps(kind: type[torch.optim.Optimizer], **options: object) -> Callable[[nn.Module], None]:
+    """Steps in training and in eval, where only the hook sees them; calls in between."""
 
     def step(model: nn.Module) -> None:
-        optimiser = torch.optim.SGD(model.parameters(), lr=0.1, **options)
-        for training in (True, False):
+        optimiser = kind(model.parameters(), **options)
+        for training in (True, False, False, True, False):
             model.train(training)
             model(images()).square().sum().backward()
-            call(model.eval())
+            assert_close(call(model.eval()), reference(model), NET)
             optimiser.step()
+            assert_close(call(model), reference(model), NET)
+            optimiser.zero_grad()
 
     return step
 
 
-def adam(model: nn.Module) -> None:
+def one_fused_step_of_next_to_nothing(model: nn.Module) -> None:
     optimiser = torch.optim.Adam(model.parameters(), lr=1e-9, fused=True)
     model(images()).square().sum().backward()
     call(model)
     optimiser.step()
 
 
+def a_fused_kernel_without_its_optimiser(model: nn.Module) -> None:
+    weights = [model.conv1.weight.detach()]
+    torch._fused_sgd_(
+        weights,
+        [torch.ones_like(weights[0])],
+        [],
+        weight_decay=0.0,
+        momentum=0.0,
+        lr=0.1,
+        dampening=0.0,
+        nesterov=False,
+        maximize=False,
+        is_first_step=True,
+    )
+
+
+KINDS = {"SGD": torch.optim.SGD, "Adam": torch.optim.Adam, "AdamW": torch.optim.AdamW}
+FORMS = {"": {"foreach": False}, ", fused": {"fused": True}, ", foreach": {"foreach": True}}
+
 WRITES = {
-    "SGD": steps(),
-    "SGD, fused": steps(fused=True),
-    "SGD, foreach": steps(foreach=True),
+    **{
+        name + form: steps(kind, lr=0.01, **options)
+        for name, kind in KINDS.items()
+        for form, options in FORMS.items()
+    },
     **{
         write.__name__.replace("_", " "): write
         for write in (
-            adam,
+            one_fused_step_of_next_to_nothing,
+            a_fused_kernel_without_its_optimiser,
             every_number,
             one_row,
             one_column,
@@ -168,7 +218,13 @@ WRITES = {
             one_number_of_a_statistic,
             one_number_under_no_grad,
             one_number_in_inference_mode,
-            one_number_behind_autograd_and_then_eval,
+            one_number_behind_autograd,
+            one_sign,
+            two_rows_exchanged,
+            two_columns_exchanged,
+            every_sign,
+            mirrored_windows,
+            one_number_through_numpy,
             all_of_it_through_numpy,
             other_memory,
             other_memory_twice,

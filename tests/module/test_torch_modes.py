@@ -39,20 +39,6 @@ def test_inference_mode_gives_the_numbers_of_no_grad() -> None:
     compare_steps(model.train(), twin.train(), x)
 
 
-def test_a_second_derivative_raises_and_the_reference_has_it() -> None:
-    model, twin = pair()
-    x = torch.randn(2, 3, 8, 8, dtype=torch.float64, requires_grad=True)
-    with pytest.raises(RuntimeError) as raised:
-        torch.autograd.grad(model(x).square().sum(), x, create_graph=True)
-    assert str(raised.value) == (
-        "a compiled net's gradient has no gradient of its own (create_graph=True): use "
-        'netdsl.load(…, backend="reference") for second derivatives'
-    )
-    (first,) = torch.autograd.grad(twin(x).square().sum(), x, create_graph=True)
-    (second,) = torch.autograd.grad(first.square().sum(), x)
-    assert bool(second.any())
-
-
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_under_autocast_the_net_runs_as_the_reference_does(training: bool) -> None:
     model, twin = pair()
