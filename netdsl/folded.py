@@ -8,9 +8,10 @@ window, which moved and negated ones change. ResNet-50's weights are read in 4 m
 a frozen net
 does without: it trusts `_version`.
 
-The limit: several numbers of one row written behind autograd's back (`p.data`, a NumPy view) so that
-their words have the same sum as before, two swapped ones say. After such a write call
-`model.eval()`, which drops what is folded; any other way to change a weight is seen.
+The limit: several numbers of one row written behind autograd's back (`p.data`, a NumPy view) whose
+words have the same sum as before and that no sample meets: two swapped ones, an even number of
+flipped signs. After such a write call `model.eval()`, which drops what is folded; any other way to
+change a weight is seen.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ class Folded:
         )
 
     def _look(self) -> Tensor:
-        """What the sources' bits say now. A sum wraps around, so one changed word always changes it."""
+        """What the sources' bits say now; sums wrap around, so one changed word changes them."""
         sums = [t.sum(rest, dtype=dtype) for t, rest, dtype in self._summed]
         return torch.cat([*self._samples, *sums])
 

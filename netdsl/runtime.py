@@ -117,7 +117,9 @@ class Program:
     def reference(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """The results that leave the operator, node by node: torch's autograd goes through them."""
         bindings = dict(zip(self.size_names, map(int, sizes), strict=True))
-        given_by_key = dict(zip((op.key for op in given(self.lowered.forward)), tensors, strict=True))
+        given_by_key = dict(
+            zip((op.key for op in given(self.lowered.forward)), tensors, strict=True)
+        )
         graph = with_sizes(self.lowered.forward, bindings)
         return interpret(graph, given_by_key)[: self.visible]
 
