@@ -249,9 +249,9 @@ class NetModule(Namespace):
         parameter with a gradient. The state dict has the weights as ever, and a gradient of the
         inputs can be had.
 
-        What `load_state_dict` would change, `train()` and a parameter that requires a gradient
-        raise until `unfreeze()`. A write through `p.data` is not seen until `eval()` or
-        `unfreeze()`; one that autograd knows of is.
+        Until `unfreeze()`, `train()`, `load_state_dict` and a call with a parameter that requires a
+        gradient raise `RuntimeError`. A write that autograd knows of is seen by the next call, one
+        through `p.data` not before `eval()` or `unfreeze()`.
         """
         self.eval()
         if not self._frozen:

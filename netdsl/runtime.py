@@ -116,12 +116,9 @@ class Program:
 
     def reference(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """The results that leave the operator, node by node: torch's autograd goes through them."""
-        bindings = dict(zip(self.size_names, map(int, sizes), strict=True))
-        given_by_key = dict(
-            zip((op.key for op in given(self.lowered.forward)), tensors, strict=True)
-        )
-        graph = with_sizes(self.lowered.forward, bindings)
-        return interpret(graph, given_by_key)[: self.visible]
+        graph = self._plan("forward", self.lowered.forward, sizes, tensors).graph
+        keys = [op.key for op in given(graph)]
+        return interpret(graph, dict(zip(keys, tensors, strict=True)))[: self.visible]
 
     def reached(self, cotangents: Sequence[Tensor | None]) -> list[bool]:
         """Of each operand of forward, whether a cotangent that is there reaches its gradient."""
