@@ -125,13 +125,13 @@ class NetModule(Namespace):
             inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
+        if self._frozen:
+            _check_untrained(training, pool[len(inputs) :])
         if by_node or autocasts(pool[0]):
             return self._interpret(pool, training, sizes)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
-        if self._frozen and (True in training or True in wanted[len(inputs) :]):
-            raise RuntimeError(_frozen("be trained"))
         program = self._programs.get((training, wanted)) or self._program(training, wanted)
         if program.seeded:
             pool.append(_draw_seed())
@@ -296,6 +296,13 @@ _CACHES = ("_programs", "_folded", "_seen_sizes")
 
 def _frozen(what: str) -> str:
     return f"a frozen net cannot {what}: call `unfreeze()` first"
+
+
+def _check_untrained(training: tuple[bool, ...], owned: Sequence[Tensor]) -> None:
+    """Refuse to train a part of a frozen net, whatever it runs by."""
+    learning = torch.is_grad_enabled() and any(t.requires_grad for t in owned)
+    if learning or True in training:
+        raise RuntimeError(_frozen("be trained"))
 
 
 def _draw_seed() -> Tensor:

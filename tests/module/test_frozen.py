@@ -62,12 +62,18 @@ def learn(model: NetModule) -> None:
     model(images())
 
 
+def learn_under_autocast(model: NetModule) -> None:
+    with torch.autocast("cpu", torch.bfloat16):
+        learn(model)
+
+
 @pytest.mark.parametrize(
     ("change", "what"),
     [
         (train, "be trained"),
         (train_a_part, "be trained"),
         (learn, "be trained"),
+        (learn_under_autocast, "be trained"),
         (load, "take other weights"),
     ],
 )
