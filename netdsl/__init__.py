@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from netdsl.errors import NetError
+from netdsl.errors import InputError, NetError
 
 if TYPE_CHECKING:
     from netdsl.artifact import ArtifactError
@@ -33,6 +33,7 @@ _WHERE = {
 
 __all__ = [
     "ArtifactError",
+    "InputError",
     "NetError",
     "NetModule",
     "check",

@@ -166,6 +166,11 @@ class NetError(Exception):
         return "\n\n".join(d.render() for d in self.diagnostics)
 
 
+class InputError(NetError, RuntimeError):
+    """What is wrong with a tensor that a net is called with. torch.nn raises RuntimeError there, so
+    this is one too."""
+
+
 class Problem(Exception):
     """A broken rule, raised where no place is known: `at` makes it a `Diagnostic`."""
 

@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from netdsl import artifact
+from netdsl import artifact, lazy
 from netdsl.artifact import Manifest
-from netdsl.errors import NetError, Problem
+from netdsl.errors import InputError, Problem
 from netdsl.externs import plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
 from netdsl.interpreter import interpret
@@ -40,17 +40,18 @@ from netdsl.namespaces import (
 from netdsl.pipeline import lower
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
-from netdsl.signature import autocasts, bind, transformed
+from netdsl.signature import autocasts, bind, by_position, transformed
 from netdsl.sizes import names
 
 SIZES_KEPT = 128
+lazy.resolve()
 
 
 class NetModule(Namespace):
-    """A compiled net. Called with the tensors of its signature, in order.
+    """A compiled net. Called with the tensors of its signature, in order or by name.
 
     Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
-    eval), or a tuple of the taps asked for. Raises `NetError` where an input does not fit. Under
+    eval), or a tuple of the taps asked for. Raises `InputError` where an input does not fit. Under
     torch.autocast it runs node by node, as the reference does, and each call of torch in there by
     autocast's rule.
 
@@ -117,7 +118,9 @@ class NetModule(Namespace):
         plant(self, self._uses, self.ops)
         self._hooks.extend(hooks(self._branches))
 
-    def forward(self, *inputs: Tensor) -> Any:
+    def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
+        if named:
+            inputs = by_position(self.graph.inputs, inputs, named)
         check_branches(self._branches, self._hooks)
         sizes = self._sizes(inputs)
         by_node = self.backend == "reference" or bool(self._uses) or transformed()
@@ -198,7 +201,7 @@ class NetModule(Namespace):
         try:
             graph = with_sizes(specialise(self.graph, paths), bindings)
         except Problem as problem:
-            raise NetError((problem.at(None),)) from None
+            raise InputError((problem.at(None),)) from None
         given = dict(zip(self._keys, pool, strict=True))
         for place in self._floats:  # under autocast an input may have another dtype
             dtype = held(place)[place[-1]].dtype
@@ -218,7 +221,7 @@ class NetModule(Namespace):
         try:
             results = interpret(graph, given, functions)
         except Problem as problem:
-            raise NetError((problem.at(None),)) from None
+            raise InputError((problem.at(None),)) from None
         return self._finish(graph.outputs, results)
 
     def _finish(self, outputs: Sequence[Output], results: Sequence[Tensor]) -> Any:

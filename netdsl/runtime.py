@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from netdsl.backends.torch import TorchBackend
-from netdsl.errors import NetError, Problem
+from netdsl.errors import InputError, Problem
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Parameter
 from netdsl.modes import SEED
@@ -148,7 +148,7 @@ class Program:
             try:
                 concrete = with_sizes(graph, bindings)
             except Problem as problem:
-                raise NetError((problem.at(None),)) from None
+                raise InputError((problem.at(None),)) from None
             made = plan(concrete, (backend,), like.dtype, like.device)
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from typing import TYPE_CHECKING
 
-from netdsl.errors import NetError, Problem
+from netdsl.errors import InputError, Problem
 from netdsl.ir import Graph, Input
 from netdsl.lazy import torch
 from netdsl.op import Type
@@ -33,7 +33,7 @@ def bind(graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None) ->
     a parameter, and all are on its device (None: the net has none); under autocast they may have
     any floating dtype.
 
-    Raises `TypeError` for anything but the right number of tensors, `NetError` that shows the
+    Raises `TypeError` for anything but the right number of tensors, `InputError` that shows the
     signature and names input, expected, got and a repair for a tensor that does not fit.
     """
     inputs = graph.inputs
@@ -50,8 +50,24 @@ def bind(graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None) ->
             _match_kind(declared, x, like)
             _match_shape(declared, x, bindings)
         except Problem as problem:
-            raise NetError((problem.at(graph.node(n).span),)) from None
+            raise InputError((problem.at(graph.node(n).span),)) from None
     return {name: size for name, size in bindings.items() if isinstance(size, int)}
+
+
+def by_position(
+    inputs: Sequence[Input], tensors: Sequence[Tensor], named: Mapping[str, Tensor]
+) -> tuple[Tensor, ...]:
+    """The tensors of a call in the order of the signature; those without a value are left out.
+
+    Raises `TypeError` for a name that the signature lacks or that has a value already.
+    """
+    order = [declared.key for declared in inputs]
+    rest = order[len(tensors) :]
+    for name in named:
+        if name not in rest:
+            why = "was given twice" if name in order else f"is none of {', '.join(order)}"
+            raise TypeError(f"input `{name}` {why}")
+    return (*tensors, *[named[name] for name in rest if name in named])
 
 
 def autocasts(x: Tensor) -> bool:

@@ -1,0 +1,3 @@
+"""torchvision can be imported, whichever its build."""
+
+import torchvision_operators  # noqa: F401

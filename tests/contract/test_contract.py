@@ -1,0 +1,50 @@
+"""Every behaviour with every net, on our module and on torch's."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from contract import (  # noqa: F401
+    autograd,
+    edges,
+    inputs,
+    larger,
+    modes,
+    moving,
+    optimisers,
+    state,
+    training,
+)
+from contract.behaviour import BEHAVIOURS, Behaviour, alike, holders
+from contract.nets import NETS, images, pair
+
+CASES = [
+    pytest.param(name, behaviour, id=f"{name}: {behaviour}")
+    for behaviour in BEHAVIOURS
+    for name in behaviour.nets or NETS
+]
+RESULTS = [b for b in BEHAVIOURS if b.raises is None]
+
+
+@pytest.mark.parametrize(("name", "behaviour"), CASES)
+def test_ours_behaves_as_torchs(name: str, behaviour: Behaviour) -> None:
+    alike(behaviour, *pair(name), images(name))
+
+
+@pytest.mark.parametrize("behaviour", RESULTS, ids=str)
+def test_another_net_does_not_behave_as_torchs(behaviour: Behaviour) -> None:
+    """The test above can fail: here one weight of torch's net is other, and it has a child more."""
+    name = (behaviour.nets or ("lenet",))[-1]
+    ours, theirs = pair(name)
+    with torch.no_grad():
+        holders(theirs)[-1].weight.mul_(3)
+    theirs.more = nn.Linear(1, 1)
+    with pytest.raises((AssertionError, RuntimeError)):
+        alike(behaviour, ours, theirs, images(name))
+
+
+def test_there_are_many_behaviours_and_no_two_of_one_name() -> None:
+    names = [str(behaviour) for behaviour in BEHAVIOURS]
+    assert len(set(names)) == len(names) >= 60
