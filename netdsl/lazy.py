@@ -19,18 +19,7 @@ else:
             setattr(self, attribute, value)
             return value
 
-        def resolve(self) -> None:
-            self.__dict__.update(vars(importlib.import_module(self._name)))
-
     torch = _Lazy("torch")
     F = _Lazy("torch.nn.functional")
 
-def resolve() -> None:
-    """Have all attributes from now on, where torch is imported anyway: torch.compile traces code that
-    reads them, and no import."""
-    if not TYPE_CHECKING:
-        torch.resolve()
-        F.resolve()
-
-
-__all__ = ["F", "resolve", "torch"]
+__all__ = ["F", "torch"]

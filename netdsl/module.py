@@ -7,14 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import islice
-from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from netdsl import artifact, lazy
+from netdsl import artifact
 from netdsl.artifact import Manifest
 from netdsl.errors import InputError, Problem
 from netdsl.externs import plant, planted, uses_of
@@ -44,7 +43,6 @@ from netdsl.signature import autocasts, bind, by_position, transformed
 from netdsl.sizes import names
 
 SIZES_KEPT = 128
-lazy.resolve()
 
 
 class NetModule(Namespace):
@@ -123,7 +121,8 @@ class NetModule(Namespace):
             inputs = by_position(self.graph.inputs, inputs, named)
         check_branches(self._branches, self._hooks)
         sizes = self._sizes(inputs)
-        by_node = self.backend == "reference" or bool(self._uses) or transformed()
+        exporting = torch.compiler.is_exporting()  # what is exported runs where netdsl may not be
+        by_node = self.backend == "reference" or bool(self._uses) or exporting or transformed()
         if self._channels_last and not by_node:
             inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
@@ -324,10 +323,14 @@ def _packer(graph: Graph) -> Callable[[Mapping[str, Tensor]], Any]:
     """How the outputs by name become what a call returns."""
     declared = tuple(o.name for o in graph.outputs)
     if declared == ("return",):
-        return itemgetter("return")
+        return _anonymous
     if any(o.role == "tap" for o in graph.outputs):
         return partial(_tuple, declared)
     return partial(_named_tuple, graph.name, declared)
+
+
+def _anonymous(found: Mapping[str, Tensor]) -> Tensor:
+    return found["return"]
 
 
 def _tuple(declared: tuple[str, ...], found: Mapping[str, Tensor]) -> tuple[Tensor | None, ...]:

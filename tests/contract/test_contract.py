@@ -15,6 +15,7 @@ from contract import (  # noqa: F401
     moving,
     optimisers,
     state,
+    traced,
     training,
 )
 from contract.behaviour import BEHAVIOURS, Behaviour, alike, holders
