@@ -18,6 +18,7 @@ from netdsl.fmt import format
 from netdsl.op import OPS
 
 GUIDE = "docs/language.md"
+RECIPES = "docs/pytorch.md"
 
 
 @pytest.fixture
@@ -89,6 +90,21 @@ def test_the_readme_shows_a_net_and_python_that_work(tmp_path):
         exec(code.text, names)
         assert names["y"].shape == (2, 10)
         assert torch.equal(netdsl.load("tiny.netc")(names["x"]), names["model"].eval()(names["x"]))
+
+
+@pytest.mark.parametrize(
+    "fence",
+    [fence for fence in fences(RECIPES) if fence.kind == "python"],
+    ids=lambda fence: f"line {fence.line}",
+)
+def test_a_recipe_runs_and_prints_what_stands_there(fence, tmp_path, capsys):
+    recipes = fences(RECIPES)
+    nets = [each for each in recipes if each.is_net]
+    printed = [f.text for f in recipes if f.kind == "text output" and f.before == fence]
+    with folder_of(nets, tmp_path):
+        assert [findings(net) for net in nets] == [[]]
+        exec(fence.text, {})
+    assert capsys.readouterr().out == "".join(printed)
 
 
 def texts(kind: str) -> list[str]:
