@@ -67,7 +67,7 @@ NETS = {
     "resnet18": Net(
         lambda: netdsl.load("resnet", hyper={"depth": 18, "classes": 7}, seed=0),
         lambda: torchvision.models.resnet18(num_classes=7),
-        (3, 48, 48),  # 2 × 2 at its last stage: normalised over 12 values
+        (3, 33, 33),  # 2 × 2 at its last stage: normalised over 12 values
     ),
     "groups": Net(lambda: netdsl.loads(GROUPS, seed=0), Groups, (3, 8, 10)),
 }

@@ -26,7 +26,7 @@ def compiled_in_training(model, x):
     return y, gradients(model), numbers(model)
 
 
-@behaviour(nets=SMALL)
+@behaviour(nets=("lenet",))
 def compiled_for_batches_of_any_size(model, x):
     fast = compiled(model, x, dynamic=True)
     found = []

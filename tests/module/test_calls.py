@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from pairs import NET_TEXT, compare_steps, pair
-from tolerances import NET, assert_close, assert_gradients_close
+from tolerances import NET, assert_close, assert_exact, assert_gradients_close
 from torch import Tensor
 
 import netdsl
@@ -196,6 +196,31 @@ def test_anything_but_the_tensors_of_the_signature_is_a_type_error(
 ) -> None:
     with pytest.raises(TypeError) as raised:
         netdsl.loads(NET_TEXT)(*inputs)
+    assert str(raised.value) == message
+
+
+def test_inputs_may_come_by_name_in_any_order() -> None:
+    net = netdsl.loads("net Weighed(x: [N, 4], w: [N, 4]) { return (x * w) -> linear(1) }", seed=0)
+    x, w = torch.randn(3, 4), torch.randn(3, 4)
+    expected = net(x, w)
+    assert_exact(net(w=w, x=x), expected)
+    assert_exact(net(x, w=w), expected)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "named", "message"),
+    [
+        ((), {"z": torch.zeros(1)}, "input `z` is none of x"),
+        ((torch.zeros(1),), {"x": torch.zeros(1)}, "input `x` was given twice"),
+        ((), {"x": None}, "input `x` is a NoneType, not a tensor"),
+    ],
+    ids=["unknown", "twice", "none"],
+)
+def test_a_name_that_no_input_is_left_for_is_a_type_error(
+    inputs: tuple[Tensor, ...], named: dict[str, Tensor], message: str
+) -> None:
+    with pytest.raises(TypeError) as raised:
+        netdsl.loads(NET_TEXT)(*inputs, **named)
     assert str(raised.value) == message
 
 
