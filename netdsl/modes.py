@@ -24,12 +24,18 @@ def modal_paths(graph: Graph) -> tuple[str, ...]:
     return ("", *dict.fromkeys(node.path for node in every_node(graph) if node.op.modal))
 
 
-def specialise(graph: Graph, training: Collection[str]) -> Graph:
-    """The layer graph in one mode."""
-    return _specialise(graph, training, 0, SEED)
+def specialise(graph: Graph, training: Collection[str], synced: str | None = None) -> Graph:
+    """The layer graph in one mode.
+
+    `synced`: the name of the process group whose batches bn in training takes as one ("": the
+    default group, None: this process's batch alone).
+    """
+    return _specialise(graph, training, synced, 0, SEED)
 
 
-def _specialise(graph: Graph, training: Collection[str], first: int, once: str) -> Graph:
+def _specialise(
+    graph: Graph, training: Collection[str], synced: str | None, first: int, once: str
+) -> Graph:
     """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`, and
     the streams of its layers start at `first`."""
     streams = _streams(graph, first)
@@ -60,7 +66,7 @@ def _specialise(graph: Graph, training: Collection[str], first: int, once: str) 
 
     def _recurrence(b: Builder, n: int, op: Recur, xs: Values) -> Values | None:
         """A recurrence whose body is in one mode; where it draws, the seed is one operand more."""
-        body = _specialise(op.body, training, streams[n], SHARED_SEED)
+        body = _specialise(op.body, training, synced, streams[n], SHARED_SEED)
         if body == op.body:
             return None
         feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))
@@ -73,7 +79,18 @@ def _specialise(graph: Graph, training: Collection[str], first: int, once: str) 
         return tuple(Output(key, value, "update") for key, value in updates.items())
 
     outputs = tuple(o for o in graph.outputs if o.role != "train" or "" in training)
-    return rebuild(graph, change, outputs=outputs, added=updated)
+    moded = rebuild(graph, change, outputs=outputs, added=updated)
+    return moded if synced is None else _synchronised(moded, synced)
+
+
+def _synchronised(graph: Graph, group: str) -> Graph:
+    """Ops exchanged for the forms whose statistics are those of a process group."""
+
+    def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        form = node.op.across(group)
+        return None if form is node.op else b.all(form, *xs)[: len(node.types)]
+
+    return rebuild(graph, change)
 
 
 def _streams(graph: Graph, first: int) -> dict[int, int]:

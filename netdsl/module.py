@@ -12,9 +12,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.distributed import ProcessGroup
 
 from netdsl import artifact
 from netdsl.artifact import Manifest
+from netdsl.collective import group_name
 from netdsl.errors import InputError, Problem
 from netdsl.externs import plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
@@ -81,6 +83,7 @@ class NetModule(Namespace):
         self.backend = backend
         self.off = tuple(off)
         self.ops = dict(ops or {})
+        self._synced: str | None = None
         self._uses = uses_of(graph, self.ops)
         self._keys = (*[op.key for op in graph.inputs], *[op.key for op in graph.parameters])
         self._size_names = _size_names(graph.inputs)
@@ -170,10 +173,12 @@ class NetModule(Namespace):
     def _program(self, training: tuple[bool, ...], wanted: tuple[bool, ...]) -> Program:
         paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}"
+        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}"
 
         def make() -> Program:
-            lowered = lower(self.graph, training=paths, wanted=keys, off=self.off)
+            lowered = lower(
+                self.graph, training=paths, wanted=keys, off=self.off, synced=self._synced
+            )
             return Program(key, lowered, self._keys, self._size_names)
 
         program = self._programs[training, wanted] = register(key, make)
@@ -198,7 +203,7 @@ class NetModule(Namespace):
         paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
         bindings = dict(zip(self._size_names, sizes, strict=True))
         try:
-            graph = with_sizes(specialise(self.graph, paths), bindings)
+            graph = with_sizes(specialise(self.graph, paths, self._synced), bindings)
         except Problem as problem:
             raise InputError((problem.at(None),)) from None
         given = dict(zip(self._keys, pool, strict=True))
@@ -266,6 +271,15 @@ class NetModule(Namespace):
         for name in self._frozen.pop() if self._frozen else ():
             self.get_parameter(name).requires_grad_()
         self._folded.clear()
+        return self
+
+    def sync_batchnorm(self, group: ProcessGroup | None = None) -> NetModule:
+        """Batch normalisation in training takes the batches of all processes of a group (None: the
+        default one, found at each call) as one, of different sizes too; where no process group is
+        initialised, nothing changes. All processes must call forward and backward together.
+        """
+        self.__dict__["_synced"] = group_name(group)  # a child may have its name
+        self._programs.clear()
         return self
 
     def train(self, mode: bool = True) -> NetModule:

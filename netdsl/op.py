@@ -231,6 +231,11 @@ class Op:
         """The op to run under differentiation: the same results first, then what `vjp` needs."""
         return self
 
+    def across(self, group: str) -> Op:
+        """The op to run where its statistics are those of all processes of a group ("": of the
+        default one): the same results first, then more."""
+        return self
+
     def specialise(self, b: Build, xs: Values, training: bool, stream: int) -> Specialised:
         """A modal layer as ops of one mode; `xs` are tensors, then parameters, then (of a random
         layer in training) the seed; `stream` tells apart the layers that share a seed."""

@@ -70,6 +70,7 @@ def lower(
     training: Collection[str] = (),
     wanted: Collection[str] = (),
     off: Collection[str] = (),
+    synced: str | None = None,
     seen: Seen = _nobody,
 ) -> Lowered:
     """The layer graph lowered for a mode.
@@ -77,6 +78,7 @@ def lower(
     training  paths of the modules in training mode
     wanted    keys of the inputs and parameters that need a gradient
     off       names of passes to leave out
+    synced    the process group of bn's statistics, see `specialise`
     seen      told every stage: (name, graph)
     """
 
@@ -90,7 +92,7 @@ def lower(
 
         return _run(FUSE, stage, gradients=bool(wanted), off=off, seen=named)
 
-    moded = tell("specialise", specialise(tell("elaborate", graph), training))
+    moded = tell("specialise", specialise(tell("elaborate", graph), training, synced))
     if wanted:
         joint = tell("differentiate", differentiate(moded, wanted))
         joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)

@@ -25,6 +25,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "pause",
         "spelling",
         "kernels",
+        "collective",
         "models",
         "datasets",
     ),
@@ -65,6 +66,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 TORCH_AT_TOP = (
     "artifact",
     "backends.torch",
+    "collective",
     "compiler",
     "externs",
     "folded",
@@ -80,7 +82,7 @@ TORCH_AT_TOP = (
 # What `check`, `show` and `import netdsl` read, which must feel instant: nothing that they import
 # on the way imports torch.
 NEVER_TORCH = (
-    *(entry for layer in LAYERS[:11] for entry in layer if entry != "kernels"),
+    *(entry for layer in LAYERS[:11] for entry in layer if entry not in ("kernels", "collective")),
     "",
     "cli",
 )

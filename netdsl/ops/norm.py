@@ -13,6 +13,7 @@ from netdsl.initial import ONES, ZEROS
 from netdsl.kinds import Flag, Number
 from netdsl.lazy import F, torch
 from netdsl.op import (
+    OPS,
     Build,
     Example,
     Gradients,
@@ -124,7 +125,7 @@ class BatchNorm(Op):
 
     layer = False
     tensors = ("x", *AFFINE, *TRACKED)
-    results = ("y", "mean", "invstd", *TRACKED)
+    results: ClassVar[tuple[str, ...]] = ("y", "mean", "invstd", *TRACKED)
     optional = 5
     eps: float = hyper(EPS)
     momentum: float | None = hyper(Number(0, 1, optional=True))
@@ -147,6 +148,10 @@ class BatchNorm(Op):
         momentum = 1 / int(batches) if self.momentum is None else self.momentum
         found = _normalised(x, weight, bias, mean, var, momentum, self.eps)
         return (*found, mean, var, batches)
+
+    def across(self, group: str) -> Op:
+        synced = OPS["sync_batch_norm"]  # by its name: its module imports this one
+        return synced(self.eps, self.momentum, self.affine, self.track, group)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         weight = xs[1:2] if self.affine else ()

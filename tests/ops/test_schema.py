@@ -26,6 +26,7 @@ from netdsl.op import OPS, Op, Type
 from netdsl.ops.conv import Conv, Conv1d
 from netdsl.ops.max_pool import MaxPool
 from netdsl.ops.norm import BN
+from netdsl.ops.sync_norm import GroupName
 from netdsl.sizes import atom
 
 BAD: dict[type[Kind], tuple[Any, ...]] = {
@@ -40,6 +41,7 @@ BAD: dict[type[Kind], tuple[Any, ...]] = {
     Extent: (-1, 1.5, True, "n"),
     Shape: (-1, 1.5, "abc", (2, 1.5), (2, True)),
     Initial: ("bogus", True, (1, 2)),
+    GroupName: (0, True, ("a", "b")),
 }
 
 
