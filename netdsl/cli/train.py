@@ -57,11 +57,13 @@ def train(
     """Train a net on real data and write it as an artefact.
 
     The state is saved after every epoch, and on Ctrl-C, beside the output (m.ckpt); --resume goes
-    on with its options to the same bits as if nothing had happened.
+    on with its options to the same bits as if nothing had happened. Under torchrun the processes
+    are one run: each takes a share of every batch, and any number of them may go on with it.
 
     \b
     netdsl train lenet --data mnist5k:pad=2 -o lenet.netc
     netdsl train lenet --data mnist5k:pad=2 -o lenet.netc --resume lenet.ckpt
+    torchrun --nproc-per-node 2 -m netdsl train lenet --data mnist5k:pad=2 -o lenet.netc
     """
     given = {
         "epochs": epochs,
@@ -84,26 +86,30 @@ def train(
     from netdsl import compiler, datasets
     from netdsl import training as trainer
 
-    dataset = datasets.load(data)
-    before = trainer.stored_options(resume) if resume else trainer.Options()
-    wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    chosen = replace(before, **wanted)
-    screen.say(trainer.description(dataset, chosen))
-    model = compiler.load(target, hyper=hypers, seed=chosen.seed)
-    trainer.check_fit(model.graph, dataset, chosen)
-    checkpoint = output.with_suffix(".ckpt")
-    places = {"checkpoint": checkpoint, "resume": resume, "log": log}
-    try:
-        with progress(chosen.resolved(dataset)) as report:
-            history = trainer.train(model, dataset, chosen, report=report, **places)
-    except trainer.Interrupted as stopped:
-        place = f"epoch {stopped.epoch}, step {stopped.step}"
-        screen.say(f"saved at {place}: the same command with --resume {checkpoint} goes on")
-        raise
-    model.eval()
-    model.save(output)
-    checkpoint.unlink()
-    _tell(history, dataset, output, json)
+    with trainer.joined() as first:
+        dataset = datasets.load(data)
+        before = trainer.stored_options(resume) if resume else trainer.Options()
+        wanted: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+        chosen = replace(before, **wanted)
+        if first:
+            screen.say(trainer.description(dataset, chosen))
+        model = compiler.load(target, hyper=hypers, seed=chosen.seed)
+        trainer.check_fit(model.graph, dataset, chosen)
+        checkpoint = output.with_suffix(".ckpt")
+        places = {"checkpoint": checkpoint, "resume": resume, "log": log}
+        try:
+            with progress(chosen.resolved(dataset)) if first else _silence() as report:
+                history = trainer.train(model, dataset, chosen, report=report, **places)
+        except trainer.Interrupted as stopped:
+            place = f"epoch {stopped.epoch}, step {stopped.step}"
+            if first:
+                screen.say(f"saved at {place}: the same command with --resume {checkpoint} goes on")
+            raise
+        if first:
+            model.eval()
+            model.save(output)
+            checkpoint.unlink()
+            _tell(history, dataset, output, json)
 
 
 def evaluate(
@@ -189,6 +195,12 @@ def progress(chosen: Options, what: str = "", *, lasting: bool = True) -> Iterat
                 bar.update(task, description=text, completed=told.step, total=told.steps)
 
         yield report
+
+
+@contextmanager
+def _silence() -> Iterator[Report]:
+    """The report of a process that is not the first."""
+    yield lambda told: None
 
 
 def _tell(history: History, dataset: Dataset, output: Path, json: bool) -> None:

@@ -11,6 +11,7 @@ from netdsl.training.loop import Interrupted, stored_options, train
 from netdsl.training.measures import LOSSES, METRICS, TrainingError
 from netdsl.training.optimisers import OPTIMISERS
 from netdsl.training.options import Options
+from netdsl.training.processes import joined
 
 __all__ = [
     "LOSSES",
@@ -26,6 +27,7 @@ __all__ = [
     "check_fit",
     "description",
     "evaluate",
+    "joined",
     "stored_options",
     "train",
 ]

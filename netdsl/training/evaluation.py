@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from netdsl.datasets import Dataset
+from netdsl.training import processes
 from netdsl.training.measures import Measure
 
 TEST_BATCH = 256
@@ -38,19 +39,22 @@ def outputs(result: Any) -> tuple[Tensor, dict[str, Tensor]]:
 def evaluate(
     model: nn.Module, dataset: Dataset, loss: Measure, metric: Measure, *, amp: str = ""
 ) -> tuple[float, float]:
-    """Mean loss and metric over the test examples, in eval mode; the model's mode is put back."""
+    """Mean loss and metric over the test examples, of which each process of a group measures a
+    part, in eval mode; the model's mode is put back."""
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
     count, sums = len(dataset.x_test), torch.zeros(2, dtype=torch.float64)
     modes = [(module, module.training) for module in model.modules()]
     model.eval()
     with torch.no_grad():
-        for start in range(0, count, TEST_BATCH):
+        first, step = TEST_BATCH * processes.rank(), TEST_BATCH * processes.size()
+        for start in range(first, count, step):
             part = slice(start, start + TEST_BATCH)
             x, y = (torch.from_numpy(a[part]).to(device) for a in (dataset.x_test, dataset.y_test))
             with torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16"):
-                first, _ = outputs(model(x))
-            first = first.float() if amp else first
-            sums += len(x) * torch.stack([loss(first, y), metric(first, y)]).cpu().double()
+                result, _ = outputs(model(x))
+            result = result.float() if amp else result
+            sums += len(x) * torch.stack([loss(result, y), metric(result, y)]).cpu().double()
+    processes.summed(sums)
     for module, mode in modes:  # parents first: train() reaches everything below
         module.train(mode)
     return float(sums[0] / count), float(sums[1] / count)

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from netdsl.datasets import Dataset
+from netdsl.module import NetModule
 from netdsl.training import checkpoint as checkpoints
+from netdsl.training import processes
 from netdsl.training.checkpoint import CheckpointError
 from netdsl.training.evaluation import batches, evaluate, outputs
 from netdsl.training.history import Epoch, History, Step, check_log, write_log
@@ -78,6 +80,10 @@ def train(
     every epoch and on Ctrl-C, which `resume` takes. `log`: a .csv or .jsonl file, a row an epoch.
     A model in eval mode is put into training; parts of one in training stay as they are.
     Raises `TrainingError` for a bad request before anything runs, `Interrupted` on Ctrl-C.
+
+    Where torch.distributed has a process group, all its processes call this alike and are one run:
+    each takes its share of every batch, batch normalisation of a net has the statistics of all, and
+    the first writes the files. `TrainingError` where another process is gone.
     """
     chosen = (options or Options(**more)).resolved(dataset)
     loss, metric = find("loss", chosen.loss, LOSSES), find("metric", chosen.metric, METRICS)
@@ -89,13 +95,21 @@ def train(
     assert chosen.lr is not None and chosen.decay is not None
     optimiser = make_optimiser(model, chosen.optim, chosen.lr, chosen.momentum, chosen.decay)
     task = _Task(model, dataset, chosen, loss, metric, optimiser, x, y, checkpoint, report)
-    with torch.random.fork_rng(), _stop_between_steps() as stopped:
+    if isinstance(model, NetModule) and processes.size() > 1:
+        model.sync_batchnorm()
+    with (
+        torch.random.fork_rng(),
+        _stop_between_steps() as stopped,
+        processes.failing_together(checkpoint),
+    ):
         torch.manual_seed(chosen.seed)
         run = _resumed(resume, task) if resume else _Run()
+        processes.agree(model.state_dict().values())
         while len(run.rows) < chosen.epochs:
             run = _Run([*run.rows, _epoch(task, run, stopped)])
             _save(task, run)
-            write_log(log, run.rows, chosen.metric)
+            if processes.rank() == 0:
+                write_log(log, run.rows, chosen.metric)
             report(run.rows[-1])
     return History(chosen, tuple(run.rows))
 
@@ -112,21 +126,28 @@ def _epoch(task: _Task, run: _Run, stopped: threading.Event) -> Epoch:
     for rows in order[run.step :]:
         for group in task.optimiser.param_groups:
             group["lr"] = lr(run.step)
-        run.summed += float(_step(task, task.x[rows], task.y[rows])) * len(rows)
+        processes.draw_apart(options.seed, number, run.step)
+        loss = _step(task, rows)
         run.step += 1
         task.report(Step(number + 1, run.step, len(order)))
-        if stopped.is_set():
+        found = torch.tensor([loss, stopped.is_set()], dtype=torch.float64)
+        loss_of_all, stops = processes.summed(found).tolist()  # one that stops stops all
+        run.summed += loss_of_all * len(rows)
+        if stops:
             run.seconds = time.perf_counter() - begin
             _save(task, run)
             place = str(task.checkpoint) if task.checkpoint else None
             raise Interrupted(number + 1, run.step, place)
+    processes.agree(task.model.buffers())
     test_loss, metric = evaluate(task.model, task.dataset, task.loss, task.metric, amp=options.amp)
     seconds = time.perf_counter() - begin
     return Epoch(number + 1, run.summed / len(task.x), test_loss, metric, lr(run.step - 1), seconds)
 
 
-def _step(task: _Task, x: Tensor, y: Tensor) -> Tensor:
-    """One step of the optimiser; the loss before it."""
+def _step(task: _Task, rows: Tensor) -> float:
+    """One step of the optimiser on a batch; this process's share of the loss before it."""
+    own = processes.share(rows)
+    x, y = task.x[own], task.y[own]
     low = task.options.amp == "bf16"
     task.optimiser.zero_grad()
     with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
@@ -135,18 +156,27 @@ def _step(task: _Task, x: Tensor, y: Tensor) -> Tensor:
     if unknown:
         names = ", ".join(named) or "none has a name"
         raise TrainingError(f"no output in training is called `{min(unknown)}` ({names})")
-    loss = task.loss(first.float() if low else first, y)
+    measure = task.loss if len(own) else _nothing
+    loss = measure(first.float() if low else first, y)
     for name, factor in task.options.weight.items():
-        loss = loss + factor * task.loss(named[name].float() if low else named[name], y)
+        loss = loss + factor * measure(named[name].float() if low else named[name], y)
+    if len(own) != len(rows):
+        loss = loss * (len(own) / len(rows))
     loss.backward()  # type: ignore[no-untyped-call]
+    processes.sum_gradients(task.model.parameters())
     if task.options.clip is not None:
         nn.utils.clip_grad_norm_(task.model.parameters(), task.options.clip)
     task.optimiser.step()
-    return loss.detach()
+    return float(loss.detach())
+
+
+def _nothing(y: Tensor, target: Tensor) -> Tensor:
+    """The loss of no examples: 0, with gradients of 0, since all processes take part in a step."""
+    return y.sum()
 
 
 def _save(task: _Task, run: _Run) -> None:
-    if task.checkpoint:
+    if task.checkpoint and processes.rank() == 0:
         state = {
             "options": asdict(task.options),
             "run": asdict(run),
