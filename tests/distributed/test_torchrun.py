@@ -30,8 +30,21 @@ def loss(y, target):
             os.kill(os.getpid(), signal.SIGKILL)
     return F.cross_entropy(y, target)
 """
-TRAIN = "-m netdsl train small.net --data data.npz --loss deadly:loss --epochs 4 --batch 8".split()
-TOGETHER = "-m torch.distributed.run --standalone --nproc-per-node 2".split()
+TRAIN = [
+    "-m",
+    "netdsl",
+    "train",
+    "small.net",
+    "--data",
+    "data.npz",
+    "--loss",
+    "deadly:loss",
+    "--epochs",
+    "4",
+    "--batch",
+    "8",
+]
+TOGETHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SECONDS = 90
 
 
