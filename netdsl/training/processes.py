@@ -97,10 +97,8 @@ def failing_together(resume: object) -> Iterator[None]:
     except RuntimeError as error:
         if size() == 1 or not (isinstance(error, dist.DistError) or "gloo" in str(error)):
             raise
-        how = f"--resume {resume} goes on" if resume else "no checkpoint was asked for"
-        raise TrainingError(
-            f"another process of the run is gone or stuck, after the last whole epoch {how}"
-        ) from error
+        how = f": --resume {resume} goes on after the last whole epoch" if resume else ""
+        raise TrainingError(f"another process of the run is gone or stuck{how}") from error
 
 
 def _together() -> bool:

@@ -30,20 +30,8 @@ def loss(y, target):
             os.kill(os.getpid(), signal.SIGKILL)
     return F.cross_entropy(y, target)
 """
-TRAIN = [
-    "-m",
-    "netdsl",
-    "train",
-    "small.net",
-    "--data",
-    "data.npz",
-    "--loss",
-    "deadly:loss",
-    "--epochs",
-    "4",
-    "--batch",
-    "8",
-]
+TRAIN = ["-m", "netdsl", "train", "small.net", "--data", "data.npz", "--loss", "deadly:loss"]
+SIZES = ["--epochs", "4", "--batch", "8"]
 TOGETHER = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 SECONDS = 90
 
@@ -73,15 +61,15 @@ def python(folder: Path, *arguments: str, killed: str = "") -> subprocess.Comple
 
 
 def test_a_killed_process_stops_the_run_which_goes_on_from_its_checkpoint(folder: Path) -> None:
-    alone = python(folder, *TRAIN, "-o", "alone.netc")
+    alone = python(folder, *TRAIN, *SIZES, "-o", "alone.netc")
     assert alone.returncode == 0, alone.stderr
 
-    died = python(folder, *TOGETHER, *TRAIN, "-o", "both.netc", killed="1")
+    died = python(folder, *TOGETHER, *TRAIN, *SIZES, "-o", "both.netc", killed="1")
     assert died.returncode != 0 and not (folder / "both.netc").exists(), died.stderr
     assert died.stderr.count("epoch 2/4") == 1  # the first process alone tells
     assert "epoch 3/4" not in died.stderr
 
-    resumed = python(folder, *TOGETHER, *TRAIN, "-o", "both.netc", "--resume", "both.ckpt")
+    resumed = python(folder, *TOGETHER, *TRAIN, *SIZES, "-o", "both.netc", "--resume", "both.ckpt")
     assert resumed.returncode == 0, resumed.stderr
     told = [line.split("   ")[0] for line in resumed.stderr.splitlines() if "epoch " in line]
     assert told == ["epoch 3/4", "epoch 4/4"]

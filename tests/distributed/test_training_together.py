@@ -6,17 +6,21 @@ import os
 import signal
 from collections.abc import Callable
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
 
 import netdsl
 from netdsl.datasets import Dataset
 from netdsl.module import NetModule
-from netdsl.training import Epoch, History, Interrupted, Step, train
+from netdsl.training import Epoch, History, Interrupted, Step, TrainingError, train
 
 Both = Callable[[Callable[[int], None]], None]
 
@@ -112,7 +116,7 @@ def same_bits(folder: Path, rank: int) -> None:
 
     with pytest.raises(Interrupted):
         train(small(0.5), points(), **OPTIONS, checkpoint=checkpoint, report=report)
-    torch.distributed.barrier()  # the file is the first process's
+    dist.barrier()  # the file is the first process's
     train(model, points(), **OPTIONS, resume=checkpoint)
     torch.testing.assert_close(model.state_dict(), whole.state_dict(), rtol=0, atol=0)
 
@@ -126,9 +130,44 @@ def started_apart(rank: int) -> None:
     train(model, points(), **OPTIONS)
     gathered = [None, None]
     state = {k: v.tolist() for k, v in model.state_dict().items()}
-    torch.distributed.all_gather_object(gathered, state)
+    dist.all_gather_object(gathered, state)
     assert gathered[0] == gathered[1]
 
 
 def test_processes_that_start_with_different_weights_have_the_first_ones(both: Both) -> None:
     both(started_apart)
+
+
+def survive(rank: int, meeting: Path, told: Connection) -> None:
+    """One process kills itself in the first epoch, the other says what its run ended with."""
+    where: dict[str, Any] = {"init_method": meeting.as_uri(), "rank": rank, "world_size": 2}
+    dist.init_process_group("gloo", **where)
+
+    def report(step: Step | Epoch) -> None:
+        if rank == 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        train(small(), points(), **OPTIONS, checkpoint="run.ckpt", report=report)
+    except TrainingError as error:
+        told.send(str(error))
+
+
+def test_a_run_says_that_another_process_is_gone(tmp_path: Path) -> None:
+    context = mp.get_context("spawn")
+    ours, theirs = context.Pipe()
+    arguments = (tmp_path / "meeting", theirs)
+    processes = [context.Process(target=survive, args=(r, *arguments)) for r in range(2)]
+    for process in processes:
+        process.start()
+    theirs.close()
+    try:
+        assert ours.poll(60)
+        assert ours.recv() == (
+            "another process of the run is gone or stuck: --resume run.ckpt goes on after the last "
+            "whole epoch"
+        )
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
