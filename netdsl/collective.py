@@ -7,7 +7,6 @@ from typing import Any
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch.distributed import distributed_c10d
 
 
 def group_name(group: dist.ProcessGroup | None) -> str:
@@ -31,7 +30,9 @@ class _AllReduceSum(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, group: str) -> Tensor:
         ctx.group = group
-        resolve = vars(distributed_c10d)["_resolve_process_group"]  # torch's own way from a name
+        resolve = vars(dist.distributed_c10d)[
+            "_resolve_process_group"
+        ]  # torch's own way from a name
         total = x.clone(memory_format=torch.contiguous_format)
         dist.all_reduce(total, group=resolve(group) if group else None)
         return total

@@ -8,11 +8,10 @@ from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed import ProcessGroup
 
 from netdsl import artifact
 from netdsl.artifact import Manifest
@@ -43,6 +42,9 @@ from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
 from netdsl.signature import autocasts, bind, by_position, transformed
 from netdsl.sizes import names
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
 
 SIZES_KEPT = 128
 

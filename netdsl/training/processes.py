@@ -24,7 +24,7 @@ TIMEOUT = timedelta(minutes=5)  # of a process that hangs; a dead one is seen at
 def joined() -> Iterator[bool]:
     """In the group of torchrun's processes, where it started this one; whether this process is the
     first, which writes and tells."""
-    if not dist.is_torchelastic_launched():
+    if not (dist.is_available() and dist.is_torchelastic_launched()):
         yield True
         return
     dist.init_process_group("gloo", timeout=TIMEOUT)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import Any
 
 import pytest
-import torch
-import torch.distributed as dist
 import torch.multiprocessing as mp
-
-WORLD = 2
-SECONDS = 60
+from serving import SECONDS, WORLD, serve
 
 Part = Callable[[int], None]
 
@@ -42,7 +35,8 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Part], 
 
     yield run
     for pipe in pipes:
-        pipe.send(None)
+        with suppress(OSError):  # of a process that is gone
+            pipe.send(None)
     for process in processes:
         process.join(5)
         if process.is_alive():
@@ -55,22 +49,6 @@ def answer(rank: int, pipe: Connection) -> str:
         return f"process {rank} gave no answer in {SECONDS} s"
     try:
         found: str = pipe.recv()
-    except EOFError:
+    except (EOFError, OSError):
         return f"process {rank} is gone"
     return found and f"process {rank}: {found}"
-
-
-def serve(rank: int, meeting: Path, pipe: Connection) -> None:
-    """Run what comes through the pipe until it is None; an answer each, "" or the traceback."""
-    torch.set_num_threads(1)
-    limit = timedelta(seconds=SECONDS / 2)
-    where: dict[str, Any] = {"init_method": meeting.as_uri(), "timeout": limit}
-    dist.init_process_group("gloo", rank=rank, world_size=WORLD, **where)
-    while part := pipe.recv():
-        torch.manual_seed(0)
-        try:
-            part(rank)
-            pipe.send("")
-        except BaseException:
-            pipe.send(traceback.format_exc())
-    dist.destroy_process_group()
