@@ -63,7 +63,7 @@ def train(
     \b
     netdsl train lenet --data mnist5k:pad=2 -o lenet.netc
     netdsl train lenet --data mnist5k:pad=2 -o lenet.netc --resume lenet.ckpt
-    torchrun --nproc-per-node 2 -m netdsl train lenet --data mnist5k:pad=2 -o lenet.netc
+    torchrun --nproc-per-node 2 -m netdsl train lenet --data digits -o m.netc
     """
     given = {
         "epochs": epochs,
