@@ -16,6 +16,7 @@ import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
 from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 import netdsl
 from netdsl.datasets import Dataset
@@ -123,6 +124,31 @@ def same_bits(folder: Path, rank: int) -> None:
 
 def test_resumed_in_two_processes_it_has_the_same_bits(both: Both, tmp_path: Path) -> None:
     both(partial(same_bits, tmp_path))
+
+
+class Drawing(nn.Linear):
+    """Draws a number in each step, as dropout does."""
+
+    def __init__(self) -> None:
+        super().__init__(4, 3)
+        self.drawn: list[float] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training:
+            self.drawn.append(float(torch.rand(())))
+        return super().forward(x)
+
+
+def drawing(rank: int) -> None:
+    model = Drawing()
+    train(model, points(), **OPTIONS)
+    gathered: list[list[float]] = [[], []]
+    dist.all_gather_object(gathered, model.drawn)
+    assert len({*gathered[0], *gathered[1]}) == 2 * len(model.drawn) == 30
+
+
+def test_no_two_processes_draw_the_same_numbers(both: Both) -> None:
+    both(drawing)
 
 
 def started_apart(rank: int) -> None:
