@@ -95,6 +95,7 @@ def _samples(t: Tensor) -> list[Tensor]:
         return [t.reshape(-1)]
     if t.numel() == 0:
         return []
-    first = (0,) * (t.dim() - 2)
-    edges = [t[(slice(None), 0, *first)], t[(0, slice(None), *first)]]
-    return [*edges, t[0, 0].reshape(-1)] if first else edges
+    column, row = t[:, 0], t[0]
+    for _ in range(t.dim() - 2):
+        column, row = column[:, 0], row[:, 0]
+    return [column, row, t[0, 0].reshape(-1)] if t.dim() > 2 else [column, row]
