@@ -15,6 +15,7 @@ from collections.abc import Collection
 from netdsl.ir import Builder, Graph, Input, Node, Output, Parameter
 from netdsl.op import Type, Value, Values
 from netdsl.ops.arithmetic import Add
+from netdsl.ops.cast import Cast
 from netdsl.ops.shape import Expand
 from netdsl.rewrite import dependent, rebuild
 
@@ -64,11 +65,13 @@ def _accumulate(
     gradients: dict[Value, Value] = {}
 
     def add(value: Value, gradient: Value) -> None:
+        if gradient.type.dtype != value.type.dtype:
+            gradient = b(Cast(value.type.dtype), gradient)
         before = gradients.get(value)
         gradients[value] = gradient if before is None else b(Add(), before, gradient)
 
     for out in graph.outputs:
-        if out.role in PRIMARY and out.value.type.dtype == "float" and out.value.node in active:
+        if out.role in PRIMARY and out.value.type.floating and out.value.node in active:
             value = mapped[out.value.node][out.value.result]
             add(value, b(Input(value.type, out.name, "cotangent")))
     for n, node in reversed(graph.items):
@@ -86,4 +89,6 @@ def _accumulate(
 
 
 def _zeros(b: Builder, type: Type) -> Value:
-    return b(Expand(type.shape), b.constant(0.0))
+    zeros = b(Expand(type.shape), b.constant(0.0))
+    lowered = type.floating and type.dtype != "float"
+    return b(Cast(type.dtype), zeros) if lowered else zeros

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from netdsl.ir import Constant, Graph, Input, Parameter
 from netdsl.lazy import torch
 from netdsl.op import Op
+from netdsl.ops.cast import Autocast
 from netdsl.recur import Loop
 from netdsl.supplied import Supplied
 
@@ -23,37 +24,67 @@ Functions: TypeAlias = Mapping[str, Callable[..., Any]]
 
 
 def interpret(
-    graph: Graph, given: Mapping[str, Tensor], functions: Functions | None = None
+    graph: Graph,
+    given: Mapping[str, Tensor],
+    functions: Functions | None = None,
+    dtype: torch.dtype | None = None,
+    mixed: Autocast | None = None,
 ) -> list[Tensor]:
-    """The outputs of a graph without modal ops, in order; `given` has the sources by key."""
+    """The outputs of a graph without modal ops, in order; `given` has the sources by key, `dtype`
+    is that of the type `float` (the first floating tensor's); with `mixed` every op's operands are
+    cast as they come, by its policy, as torch.autocast does."""
     like = next((t for t in given.values() if t.is_floating_point()), torch.zeros(()))
+    dtype = dtype or like.dtype
     results: list[tuple[Tensor, ...]] = []
     for n, node in graph.items:
         op = node.op
         if isinstance(op, (Input, Parameter)):
             results.append((given[op.key],))
         elif isinstance(op, Constant):
-            results.append((torch.tensor(op.value, dtype=like.dtype, device=like.device),))
+            results.append((torch.tensor(op.value, dtype=dtype, device=like.device),))
         else:
             operands = [results[v.node][v.result] for v in graph.operands(n)]
-            made = _applied(op, operands, functions or {})
+            made = _applied(op, operands, functions or {}, mixed)
             results.append(made if isinstance(made, tuple) else (made,))
     return [results[o.value.node][o.value.result] for o in graph.outputs]
 
 
-def _applied(op: Op, operands: Sequence[Tensor], functions: Functions) -> Any:
+def _applied(
+    op: Op, operands: Sequence[Tensor], functions: Functions, mixed: Autocast | None
+) -> Any:
     if isinstance(op, Loop):
-        return _looped(op, operands, functions)
+        return _looped(op, operands, functions, mixed)
+    if mixed is None:
+        return _called(op, operands, functions)
+    rule = op.autocast_on(mixed.device)
+    low = getattr(torch, mixed.dtype)
+    on = rule == "inside"
+    with torch.autocast(mixed.device, low, enabled=on):
+        return _called(op, [_cast(x, rule, low) for x in operands], functions)
+
+
+def _cast(x: Tensor, rule: str, low: torch.dtype) -> Tensor:
+    """An operand in the dtype that autocast gives it; a float64 stays."""
+    if not x.is_floating_point() or x.dtype == torch.float64:
+        return x
+    wanted = {"low": low, "float32": torch.float32}.get(rule, x.dtype)
+    return x.to(wanted)
+
+
+def _called(op: Op, operands: Sequence[Tensor], functions: Functions) -> Any:
     if isinstance(op, Supplied) and op.path in functions:
         return op.call(functions[op.path], operands)
     return op.reference(*operands)
 
 
-def _looped(loop: Loop, operands: Sequence[Tensor], functions: Functions) -> Any:
+def _looped(
+    loop: Loop, operands: Sequence[Tensor], functions: Functions, mixed: Autocast | None
+) -> Any:
     """A recurrence, every step interpreted."""
     keys = [op.key for op in loop.step.inputs]
 
     def step(tensors: Sequence[Tensor]) -> list[Tensor]:
-        return interpret(loop.step, dict(zip(keys, tensors, strict=True)), functions)
+        given = dict(zip(keys, tensors, strict=True))
+        return interpret(loop.step, given, functions, mixed=mixed)
 
     return loop.run(step, operands)

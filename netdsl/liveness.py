@@ -13,7 +13,7 @@ from netdsl.ir import Graph, Input, Source
 from netdsl.op import Type, Value
 
 END = 1 << 60
-BYTES = {"float": 4, "int": 8, "bool": 1}
+BYTES = {"bfloat16": 2, "float16": 2, "int": 8, "bool": 1}
 
 
 @dataclass(frozen=True)

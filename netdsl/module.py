@@ -37,6 +37,8 @@ from netdsl.namespaces import (
     hooks,
     initialise,
 )
+from netdsl.ops.cast import Autocast
+from netdsl.passes.autocast import DEVICES, castable
 from netdsl.pipeline import lower
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 SIZES_KEPT = 128
+LOW = ("bfloat16", "float16")  # what plans are lowered to
 
 
 class NetModule(Namespace):
@@ -54,8 +57,9 @@ class NetModule(Namespace):
 
     Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
     eval), or a tuple of the taps asked for. Raises `InputError` where an input does not fit. Under
-    torch.autocast it runs node by node, as the reference does, and each call of torch in there by
-    autocast's rule.
+    torch.autocast a net in float32 has the casts in its graph, as each op's policy says; one in
+    another dtype, or with a recurrence, a gru or an extern, runs node by node, as the reference
+    does, and casts as it goes.
 
     manifest  what the graph was made from, for `save` (None: a graph made by hand)
     backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
@@ -92,7 +96,8 @@ class NetModule(Namespace):
         self._channels_last = prefers_channels_last(graph)
         self._pack = _packer(graph)
         self._modal_paths = modal_paths(graph)
-        self._programs: dict[tuple[tuple[bool, ...], tuple[bool, ...]], Program] = {}
+        self._programs: dict[Any, Program] = {}
+        self._castable = castable(graph)
         self._folded: dict[str, Folded | Frozen] = {}
         self._frozen: list[tuple[str, ...]] = []  # of a frozen net, what required a gradient before
         self._seen_sizes: dict[Any, list[int]] = {}
@@ -134,12 +139,14 @@ class NetModule(Namespace):
         training = tuple([module.training for module in self._modal])
         if self._frozen:
             _check_untrained(training, pool[len(inputs) :])
-        if by_node or autocasts(pool[0]):
-            return self._interpret(pool, training, sizes)
+        mixed = self._mixed(inputs) if autocasts(pool[0]) else None
+        if by_node or (mixed and not self._plannable(mixed, pool)):
+            return self._interpret(pool, training, sizes, mixed)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
-        program = self._programs.get((training, wanted)) or self._program(training, wanted)
+        mode = (training, wanted, mixed)
+        program = self._programs.get(mode) or self._program(*mode)
         if program.seeded:
             pool.append(_draw_seed())
         if program.prelude_fetch:
@@ -172,18 +179,47 @@ class NetModule(Namespace):
         sizes = self._seen_sizes[seen] = [bindings[name] for name in self._size_names]
         return sizes
 
-    def _program(self, training: tuple[bool, ...], wanted: tuple[bool, ...]) -> Program:
+    def _mixed(self, inputs: Sequence[Tensor]) -> Autocast:
+        """The state of autocast, which is on."""
+        device = inputs[0].device.type
+        low = torch.get_autocast_dtype(device)
+        keys = tuple([k for k, t in zip(self._keys, inputs, strict=False) if t.dtype == low])
+        return Autocast(str(low).removeprefix("torch."), device, keys)
+
+    def _plannable(self, mixed: Autocast, pool: Sequence[Tensor]) -> bool:
+        """Whether casts in the graph are all that autocast does: the net is in float32, and no op
+        in it casts inside (a recurrence, a gru, an extern) or sums over processes (synced bn)."""
+        return (
+            self._castable
+            and self._synced is None
+            and mixed.device in DEVICES
+            and mixed.dtype in LOW
+            and all(
+                t.dtype == torch.float32 or k in mixed.low
+                for k, t in zip(self._keys, pool, strict=True)
+                if t.is_floating_point()
+            )
+        )
+
+    def _program(
+        self, training: tuple[bool, ...], wanted: tuple[bool, ...], mixed: Autocast | None
+    ) -> Program:
         paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}"
+        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}:{mixed}"
 
         def make() -> Program:
             lowered = lower(
-                self.graph, training=paths, wanted=keys, off=self.off, synced=self._synced
+                self.graph,
+                training=paths,
+                wanted=keys,
+                off=self.off,
+                synced=self._synced,
+                mixed=mixed,
             )
-            return Program(key, lowered, self._keys, self._size_names)
+            return Program(key, lowered, self._keys, self._size_names, mixed is not None)
 
-        program = self._programs[training, wanted] = register(key, make)
+        program = self._programs[training, wanted, mixed] = register(key, make)
         return program
 
     def _prelude(
@@ -200,7 +236,11 @@ class NetModule(Namespace):
         return folded.results
 
     def _interpret(
-        self, pool: Sequence[Tensor], training: tuple[bool, ...], sizes: Sequence[int]
+        self,
+        pool: Sequence[Tensor],
+        training: tuple[bool, ...],
+        sizes: Sequence[int],
+        mixed: Autocast | None,
     ) -> Any:
         paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
         bindings = dict(zip(self._size_names, sizes, strict=True))
@@ -209,13 +249,6 @@ class NetModule(Namespace):
         except Problem as problem:
             raise InputError((problem.at(None),)) from None
         given = dict(zip(self._keys, pool, strict=True))
-        for place in self._floats:  # under autocast an input may have another dtype
-            dtype = held(place)[place[-1]].dtype
-            given |= {
-                op.key: given[op.key].to(dtype)
-                for op in self.graph.inputs
-                if op.type.dtype == "float"
-            }
         if any(op.role == "seed" for op in graph.inputs):
             given[SEED] = _draw_seed()
             if torch._C._functorch.is_batchedtensor(given[SEED]):
@@ -225,7 +258,8 @@ class NetModule(Namespace):
                 )
         functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
         try:
-            results = interpret(graph, given, functions)
+            dtypes = [held(place)[place[-1]].dtype for place in self._floats]
+            results = interpret(graph, given, functions, next(iter(dtypes), None), mixed)
         except Problem as problem:
             raise InputError((problem.at(None),)) from None
         return self._finish(graph.outputs, results)

@@ -31,10 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Type:
-    """The type of a tensor: `float` is the module's floating dtype, `int` int64, `bool` bool."""
+    """The type of a tensor: `float` is the module's floating dtype, `int` int64, `bool` bool; under
+    autocast `bfloat16` or `float16`, too."""
 
     shape: tuple[Size, ...]
     dtype: str = "float"
+
+    @property
+    def floating(self) -> bool:
+        return self.dtype not in ("int", "bool")
 
     @property
     def rank(self) -> int:
@@ -145,6 +150,10 @@ class Op:
     modal      depends on training or eval: `specialise` replaces it before anything runs
     random     a modal layer that draws numbers in training: `specialise` is given a seed
     draws_once a random layer that draws the same numbers in every step of a recurrence
+    autocast   what torch.autocast does with floating operands: `low` casts all to its dtype,
+               `float32` to float32, `promote` to the widest among them, `keep` leaves them mixed,
+               `inside` casts between the parts of the op
+    autocast_cuda  the same on CUDA, where it is another
     """
 
     name: ClassVar[str]
@@ -162,6 +171,8 @@ class Op:
     modal: ClassVar[bool] = False
     random: ClassVar[bool] = False
     draws_once: ClassVar[bool] = False
+    autocast: ClassVar[str] = "promote"
+    autocast_cuda: ClassVar[str | None] = None
     examples: ClassVar[tuple[Example, ...]] = ()
     _fields: ClassVar[tuple[str, ...]] = ()
 
@@ -252,6 +263,10 @@ class Op:
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         """Multiply-accumulates of one application (0 for what is no contraction)."""
         return 0
+
+    def autocast_on(self, device: str) -> str:
+        """What torch.autocast does with the operands on a kind of device."""
+        return (self.autocast_cuda if device == "cuda" else None) or self.autocast
 
     @classmethod
     def schema(cls) -> dict[str, Field[Any]]:

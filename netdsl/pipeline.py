@@ -1,4 +1,5 @@
-"""From a layer graph to what runs: mode, gradient, passes, cut, fusion, in that order.
+"""From a layer graph to what runs: mode, autocast, gradient, passes, cut, fusion, in that order;
+without gradients autocast comes after the passes, so that weights are folded in full precision.
 
 The passes are one ordered table: `CLEAN` runs on the whole, `FUSE` on each part after the cut.
 """
@@ -14,6 +15,8 @@ from netdsl.differentiate import differentiate
 from netdsl.fusions.pointwise import fuse_pointwise
 from netdsl.ir import Builder, Graph
 from netdsl.modes import specialise
+from netdsl.ops.cast import Autocast
+from netdsl.passes.autocast import autocast
 from netdsl.passes.cse import share_equal
 from netdsl.passes.fold_bn import fold_bn
 from netdsl.passes.fold_constants import fold_constants
@@ -71,6 +74,7 @@ def lower(
     wanted: Collection[str] = (),
     off: Collection[str] = (),
     synced: str | None = None,
+    mixed: Autocast | None = None,
     seen: Seen = _nobody,
 ) -> Lowered:
     """The layer graph lowered for a mode.
@@ -79,6 +83,7 @@ def lower(
     wanted    keys of the inputs and parameters that need a gradient
     off       names of passes to leave out
     synced    the process group of bn's statistics, see `specialise`
+    mixed     the state of torch.autocast where it is on
     seen      told every stage: (name, graph)
     """
 
@@ -92,13 +97,16 @@ def lower(
 
         return _run(FUSE, stage, gradients=bool(wanted), off=off, seen=named)
 
+    def casted(stage: Graph) -> Graph:
+        return stage if mixed is None else tell("autocast", autocast(stage, mixed))
+
     moded = tell("specialise", specialise(tell("elaborate", graph), training, synced))
     if wanted:
-        joint = tell("differentiate", differentiate(moded, wanted))
+        joint = tell("differentiate", differentiate(casted(moded), wanted))
         joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)
         forward, backward = forward_backward(joint)
         return Lowered(NOTHING, fused("forward", forward), fused("backward", backward))
-    clean = _run(CLEAN, moded, gradients=False, off=off, seen=seen)
+    clean = casted(_run(CLEAN, moded, gradients=False, off=off, seen=seen))
     prelude, main = prelude_main(clean)
     return Lowered(prelude, fused("forward", main), NOTHING)
 

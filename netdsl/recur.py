@@ -68,6 +68,7 @@ class Loop(Op):
     """An op that runs the graph `step` many times: `run` is given how one step is run."""
 
     layer = False
+    autocast = "inside"
 
     def __post_init__(self) -> None:
         pass

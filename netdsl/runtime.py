@@ -28,6 +28,12 @@ from netdsl.signature import autocasts
 from netdsl.sizes import evaluate
 
 PLANS_KEPT = 32  # per program; beyond that the oldest is dropped, and planned again when needed
+DTYPES = {
+    "int": torch.int64,
+    "bool": torch.bool,
+    "bfloat16": torch.bfloat16,
+    "float16": torch.float16,
+}
 PROGRAMS: dict[str, Program] = {}  # for the life of the process: traced code names them by key
 
 
@@ -47,12 +53,19 @@ class Program:
     silent                positions of the visible results that no gradient comes through
     rest                  positions of the operands of forward that backward does without
     updated               positions of the operands that a call replaces (running statistics)
+    mixed                 whether the graphs have casts: the type `float` is float32 then
     """
 
     def __init__(
-        self, key: str, lowered: Lowered, keys: Sequence[str], size_names: tuple[str, ...]
+        self,
+        key: str,
+        lowered: Lowered,
+        keys: Sequence[str],
+        size_names: tuple[str, ...],
+        mixed: bool = False,
     ) -> None:
         self.key = key
+        self.mixed = mixed
         self.lowered = lowered
         self.size_names = size_names
         self.outputs = lowered.forward.outputs
@@ -103,22 +116,24 @@ class Program:
 
     def forward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Results in the order of the forward graph's outputs."""
-        return self._plan("forward", self.lowered.forward, sizes, tensors)(tensors)
+        return self._run("forward", self.lowered.forward, sizes, tensors)
 
     def prelude(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The folded weights; no size reaches them."""
-        return self._plan("prelude", self.lowered.prelude, (), tensors)(tensors)
+        return self._run("prelude", self.lowered.prelude, (), tensors)
 
     def backward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Gradients in the order of the backward graph's outputs."""
-        with _no_autocast(tensors):
-            return self._plan("backward", self.lowered.backward, sizes, tensors)(tensors)
+        return self._run("backward", self.lowered.backward, sizes, tensors)
 
     def reference(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """The results that leave the operator, node by node: torch's autograd goes through them."""
-        graph = self._plan("forward", self.lowered.forward, sizes, tensors).graph
+        like = _like(tensors)
+        dtype = self.float(like)
+        graph = self._plan("forward", self.lowered.forward, sizes, dtype, like.device).graph
         keys = [op.key for op in given(graph)]
-        return interpret(graph, dict(zip(keys, tensors, strict=True)))[: self.visible]
+        found = interpret(graph, dict(zip(keys, tensors, strict=True)), dtype=dtype)
+        return found[: self.visible]
 
     def reached(self, cotangents: Sequence[Tensor | None]) -> list[bool]:
         """Of each operand of forward, whether a cotangent that is there reaches its gradient."""
@@ -134,22 +149,39 @@ class Program:
             for i, there in zip(self.gradients, reached, strict=True)
         ]
 
-    def _plan(
+    def float(self, like: Tensor) -> torch.dtype:
+        """The dtype of the type `float` in a call with a floating tensor."""
+        return torch.float32 if self.mixed else like.dtype
+
+    def _run(
         self, part: str, graph: Graph, sizes: Sequence[int], tensors: Sequence[Tensor]
-    ) -> Plan:
+    ) -> list[Tensor]:
+        """The results of a part's plan; every cast stands in the graph, so autocast is off."""
         like = _like(tensors)
-        key = (part, like.dtype, like.device, *sizes)
+        made = self._plan(part, graph, sizes, self.float(like), like.device)
+        with _no_autocast(like):
+            return made(tensors)
+
+    def _plan(
+        self,
+        part: str,
+        graph: Graph,
+        sizes: Sequence[int],
+        dtype: torch.dtype,
+        device: torch.device,
+    ) -> Plan:
+        key = (part, dtype, device, *sizes)
         found = self._plans.get(key)
         if found is not None:
             return found
         bindings = dict(zip(self.size_names, map(int, sizes), strict=False))
-        backend = TorchBackend(like.dtype, like.device)
+        backend = TorchBackend(dtype, device)
         with uncollected():
             try:
                 concrete = with_sizes(graph, bindings)
             except Problem as problem:
                 raise InputError((problem.at(None),)) from None
-            made = plan(concrete, (backend,), like.dtype, like.device)
+            made = plan(concrete, (backend,), dtype, device)
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]
@@ -194,9 +226,8 @@ def _like(tensors: Sequence[Tensor]) -> Tensor:
     return torch.empty(0, device=tensors[0].device) if found is None else found
 
 
-def _no_autocast(tensors: Sequence[Tensor]) -> AbstractContextManager[None]:
+def _no_autocast(like: Tensor) -> AbstractContextManager[None]:
     """What runs in here has the dtypes of its operands, whatever the caller is under."""
-    like = _like(tensors)
     on = autocasts(like)
     return torch.autocast(like.device.type, enabled=False) if on else nullcontext()
 
@@ -238,12 +269,12 @@ def _fake(
 ) -> list[Tensor]:
     like = _like(tensors)
     bindings = dict(zip(program.size_names, sizes, strict=True))
-    return [_empty(o.value.type, bindings, like) for o in graph.outputs]
+    return [_empty(program, o.value.type, bindings, like) for o in graph.outputs]
 
 
-def _empty(type: Type, bindings: Mapping[str, Any], like: Tensor) -> Tensor:
-    dtypes = {"float": like.dtype, "int": torch.int64, "bool": torch.bool}
-    return like.new_empty([evaluate(s, bindings) for s in type.shape], dtype=dtypes[type.dtype])
+def _empty(program: Program, type: Type, bindings: Mapping[str, Any], like: Tensor) -> Tensor:
+    dtype = DTYPES.get(type.dtype) or program.float(like)
+    return like.new_empty([evaluate(s, bindings) for s in type.shape], dtype=dtype)
 
 
 def _save(
@@ -273,7 +304,9 @@ def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
         bindings = dict(zip(program.size_names, ctx.sizes, strict=True))
         for position, (_, i) in enumerate(program.backward_operands):
             if found[position] is None:
-                found[position] = _empty(program.outputs[i].value.type, bindings, like).zero_()
+                found[position] = _empty(
+                    program, program.outputs[i].value.type, bindings, like
+                ).zero_()
     return found  # type: ignore[return-value]
 
 
@@ -308,7 +341,7 @@ def _differentiable(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tenso
     wanted = [i for i, there in enumerate(program.reached(cotangents)) if there]
     # aliases: an operand may be made from another, whose gradient is of its own place only
     aliases = {i: operands[i].view_as(operands[i]) for i in wanted}
-    with _no_autocast(operands):
+    with _no_autocast(_like(operands)):
         results = program.reference([aliases.get(i, t) for i, t in enumerate(operands)], ctx.sizes)
         pairs = [
             (y, dy)

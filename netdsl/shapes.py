@@ -67,8 +67,15 @@ def checked_axes(name: str, axes: Iterable[int], x: Type) -> tuple[int, ...]:
 def checked_float(name: str, *operands: Type) -> None:
     """N213 where an operand is not of the module's floating dtype."""
     for x in operands:
-        if x.dtype != "float":
+        if not x.floating:
             raise Problem("N213", f"`{name}` needs numbers of floating type, but its input is {x}")
+
+
+def promoted(x: Type, y: Type) -> str:
+    """The floating dtype of what x and y make together: that of a rank above 0, else the wider."""
+    ranked = [t for t in (x, y) if t.rank] or [x, y]
+    dtypes = {t.dtype for t in ranked}
+    return dtypes.pop() if len(dtypes) == 1 else "float"
 
 
 def checked_images(name: str, x: Type, spatial: int) -> None:

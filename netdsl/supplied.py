@@ -37,6 +37,7 @@ class Supplied(Op):
 
     name = "extern"
     layer = False
+    autocast = "inside"
 
     def __post_init__(self) -> None:
         pass

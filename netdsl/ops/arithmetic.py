@@ -8,7 +8,7 @@ from netdsl.errors import Problem
 from netdsl.kinds import Shape
 from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Type, Value, Values, hyper, op
-from netdsl.shapes import broadcast, checked_float
+from netdsl.shapes import broadcast, checked_float, promoted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -107,6 +107,7 @@ class Div(FloatBinary):
 class Pow(FloatBinary):
     """z = x^y. As torch.pow."""
 
+    autocast_cuda = "float32"
     neutral = ((1, 1.0),)
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
@@ -175,7 +176,7 @@ class SumTo(Op):
 
 def sum_to(b: Build, value: Value, wanted: Type) -> Value | None:
     """The gradient of an operand of the wanted type: `value` summed to its shape; None for ints."""
-    if wanted.dtype != "float":
+    if not wanted.floating:
         return None
     return value if value.type.shape == wanted.shape else b(SumTo(wanted.shape), value)
 
@@ -183,8 +184,10 @@ def sum_to(b: Build, value: Value, wanted: Type) -> Value | None:
 def _joint(name: str, x: Type, y: Type) -> str:
     if x.dtype == y.dtype == "bool":
         raise Problem("N213", f"`{name}` needs numbers, but both operands are bool: {x} and {y}")
-    order = ("bool", "int", "float")
-    return max(x.dtype, y.dtype, key=order.index)
+    floats = [t.dtype for t in (x, y) if t.floating]
+    if len(floats) == 2:
+        return promoted(x, y)
+    return floats[0] if floats else "int"
 
 
 def _counted(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:

@@ -36,6 +36,7 @@ class Attend(Op):
     q [N, T, D], k [N, S, D], v [N, S, E] -> y [N, T, E], D and E split into `heads`
     """
 
+    autocast = "low"
     tensors = ("q", "k", "v")
     heads: int = hyper(Int(), 1)
     causal: bool = hyper(Flag(), False)

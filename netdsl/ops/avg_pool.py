@@ -84,6 +84,8 @@ class AvgPool3d(AvgPool):
     x [N, C, D, H, W] -> y [N, C, D', H', W']
     """
 
+    autocast = "float32"
+    autocast_cuda = "promote"
     spatial = 3
 
 

@@ -33,6 +33,7 @@ class Conv(Op):
     x [N, C, H, W], weight [c, C/groups, kh, kw], bias [c] -> y [N, c, H', W']
     """
 
+    autocast = "low"
     spatial: ClassVar[int] = 2
 
     c: int = hyper(Int())

@@ -9,7 +9,7 @@ from netdsl.kinds import Number
 from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.arithmetic import Binary, Div, Mul, sum_to
-from netdsl.shapes import broadcast, checked_float
+from netdsl.shapes import broadcast, checked_float, promoted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,6 +30,8 @@ class Function(Op):
 class Exp(Function):
     """y = e^x."""
 
+    autocast_cuda = "float32"
+
     def reference(self, x: Tensor) -> Tensor:
         return torch.exp(x)
 
@@ -43,6 +45,8 @@ class Exp(Function):
 @op("log")
 class Log(Function):
     """y = ln x."""
+
+    autocast_cuda = "float32"
 
     def reference(self, x: Tensor) -> Tensor:
         return torch.log(x)
@@ -204,14 +208,15 @@ class Where(Op):
     exact = True
 
     def infer(self, condition: Type, x: Type, y: Type) -> Type:
-        if condition.dtype != "bool" or x.dtype != y.dtype:
+        floats = x.floating and y.floating
+        if condition.dtype != "bool" or not (floats or x.dtype == y.dtype):
             raise Problem(
                 "N213",
                 f"`{self.name}` needs a bool condition and two tensors of one type",
                 label=f"{condition}, {x} and {y}",
             )
-        both = x.with_shape(*broadcast(self.name, x, y))
-        return x.with_shape(*broadcast(self.name, condition, both))
+        both = Type(broadcast(self.name, x, y), promoted(x, y) if floats else x.dtype)
+        return both.with_shape(*broadcast(self.name, condition, both))
 
     def reference(self, condition: Tensor, x: Tensor, y: Tensor) -> Tensor:
         return torch.where(condition, x, y)

@@ -85,6 +85,8 @@ class GN(ByGroup):
     x [N, C, …], weight, bias [C] -> y like x
     """
 
+    autocast = "keep"
+    autocast_cuda = "float32"
     groups: int | None = hyper(Int())
     eps: float = hyper(EPS, 1e-5)
     affine: bool = hyper(Flag(), True)
@@ -97,6 +99,7 @@ class InstanceNorm(ByGroup):
     x [N, C, …], weight, bias [C] -> y like x
     """
 
+    autocast = "keep"
     groups = None
     eps: float = hyper(EPS, 1e-5)
     affine: bool = hyper(Flag(), False)
@@ -125,8 +128,9 @@ class GroupNorm(ByGroup):
     eps: float = hyper(EPS)
     affine: bool = hyper(Flag())
 
-    def infer(self, x: Type, *_: Type) -> tuple[Type, ...]:
-        statistics = x.with_shape(x.shape[0], x.shape[1] if self.groups is None else self.groups)
+    def infer(self, x: Type, *owned: Type) -> tuple[Type, ...]:
+        groups = x.shape[1] if self.groups is None else self.groups
+        statistics = (*owned, x)[0].with_shape(x.shape[0], groups)  # x may be of lower precision
         return x, statistics, statistics
 
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:

@@ -39,6 +39,8 @@ class LN(Op):
     As torch.nn.LayerNorm, weight and bias in the shape of the axes; x [N, …] -> y like x
     """
 
+    autocast = "keep"
+    autocast_cuda = "float32"
     eps: float = hyper(EPS, 1e-5)
     affine: bool = hyper(Flag(), True)
     bias: bool = hyper(Flag(), True)
@@ -99,10 +101,11 @@ class LayerNorm(LN):
     layer = False
     results = ("y", "mean", "rstd")
 
-    def infer(self, x: Type, *_: Type) -> tuple[Type, ...]:
+    def infer(self, x: Type, *owned: Type) -> tuple[Type, ...]:
         axes = _axes(self.axes, x.rank)
         kept = [n for axis, n in enumerate(x.shape) if axis not in axes]
-        statistics = x.with_shape(*kept, *(1 for _ in axes))
+        # x may be of lower precision than what the layer owns
+        statistics = (*owned, x)[0].with_shape(*kept, *(1 for _ in axes))
         return x, statistics, statistics
 
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:

@@ -38,6 +38,7 @@ class Linear(Op):
     x [..., D], weight [d, D], bias [d] -> y [..., d]
     """
 
+    autocast = "low"
     d: int = hyper(Int())
     bias: bool = hyper(Flag(), True)
     init: Any = hyper(Initial(), "torch")
@@ -121,6 +122,7 @@ class MatMul(Op):
     x [..., M, K], y [K, N] or [..., K, N] with the leading axes of x -> z [..., M, N]
     """
 
+    autocast = "low"
     tensors = ("x", "y")
     results = ("z",)
 

@@ -24,6 +24,7 @@ class LRN(Op):
     As torch.nn.LocalResponseNorm; x [N, C, H, W] -> y [N, C, H, W]
     """
 
+    autocast = "float32"
     size: int = hyper(Int())
     alpha: float = hyper(Number(), 1e-4)
     beta: float = hyper(Number(), 0.75)

@@ -77,6 +77,8 @@ class MaxPool3d(MaxPool):
     x [N, C, D, H, W] -> y [N, C, D', H', W']
     """
 
+    autocast = "float32"
+    autocast_cuda = "promote"
     spatial = 3
 
 

@@ -123,6 +123,7 @@ class BatchNorm(Op):
     Without `affine` or `track` those operands (and results) are absent.
     """
 
+    autocast = "keep"
     layer = False
     tensors = ("x", *AFFINE, *TRACKED)
     results: ClassVar[tuple[str, ...]] = ("y", "mean", "invstd", *TRACKED)
@@ -133,7 +134,7 @@ class BatchNorm(Op):
     track: bool = hyper(Flag(), True)
 
     def infer(self, x: Type, *owned: Type) -> tuple[Type, ...]:
-        channels = x.with_shape(x.shape[1])
+        channels = (*owned, x)[0].with_shape(x.shape[1])  # x may be of lower precision
         return (x, channels, channels, *(owned[-3:] if self.track else ()))
 
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:
@@ -191,6 +192,7 @@ class BatchNormInference(Op):
     Without `affine` weight and bias are absent.
     """
 
+    autocast = "keep"
     layer = False
     tensors = ("x", *AFFINE, "running_mean", "running_var")
     optional = 2

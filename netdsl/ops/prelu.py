@@ -23,6 +23,7 @@ class PReLU(Op):
     x [N, C, …], weight [C], or [1] with `per=tensor` -> y like x
     """
 
+    autocast = "low"
     per: str = hyper(Choice(names=("channel", "tensor")), "channel")
 
     def infer(self, x: Type, *_: Type) -> Type:

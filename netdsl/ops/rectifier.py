@@ -106,6 +106,8 @@ class EluGrad(ActivationGrad):
 class Softplus(Activation):
     """y = log(1 + e^x), x itself where x > 20. As torch.nn.functional.softplus."""
 
+    autocast_cuda = "float32"
+
     def reference(self, x: Tensor) -> Tensor:
         return F.softplus(x)
 

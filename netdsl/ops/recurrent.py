@@ -40,6 +40,10 @@ class Recurrent(Op):
     both: bool = hyper(Flag(), False)
     bias: bool = hyper(Flag(), True)
 
+    @property
+    def autocast(self) -> str:  # type: ignore[override]
+        return "inside" if self.cell == "gru" else "low"  # a gru's state stays as it is given
+
     def infer(self, x: Type, *rest: Type) -> tuple[Type, ...]:
         check_sequence(self.cell, x)
         states = rest[: STATES[self.cell]]

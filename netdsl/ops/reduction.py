@@ -40,6 +40,7 @@ class Reduction(Op):
 class Sum(Reduction):
     """y = Σ x. As torch.sum."""
 
+    autocast_cuda = "float32"
     axis: tuple[int, ...] | None = hyper(Axes(optional=True), None)
     keep: bool = hyper(Flag(), False)
 
@@ -138,6 +139,7 @@ class ExtremeGrad(Op):
 class Norm(Reduction):
     """y = (Σ |x|^p)^(1/p), p >= 1. As torch.linalg.vector_norm."""
 
+    autocast_cuda = "float32"
     p: float = hyper(Number(low=1, rule="is a number from 1"), 2)
     axis: tuple[int, ...] | None = hyper(Axes(optional=True), None)
     keep: bool = hyper(Flag(), False)

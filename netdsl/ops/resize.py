@@ -32,6 +32,7 @@ class Resize(Op):
     x [N, C, H, W] -> y [N, C, H', W'], H' = floor(scale H)
     """
 
+    autocast_cuda = "float32"
     size: tuple[Size, ...] | None = hyper(Shape(low=1, optional=True), None)
     scale: float | None = hyper(SCALE, None)
     mode: str = hyper(MODES, "nearest")

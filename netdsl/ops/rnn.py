@@ -150,6 +150,7 @@ class GRU(RecurrentLayer):
     x [N, T, D], h0 [layers·dirs, N, hidden] -> y [N, T, dirs·hidden], h like h0
     """
 
+    autocast = "inside"
     gates = 3
     hidden: int = hyper(Int())
     layers: int = hyper(LAYERS, 1)

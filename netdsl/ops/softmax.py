@@ -40,6 +40,7 @@ class AlongAxisGrad(Op):
 class Softmax(AlongAxis):
     """y = e^x / Σ e^x. As torch.softmax."""
 
+    autocast_cuda = "float32"
     axis: int | None = hyper(Axis(optional=True), None)
 
     def reference(self, x: Tensor) -> Tensor:
@@ -64,6 +65,7 @@ class SoftmaxGrad(AlongAxisGrad):
 class LogSoftmax(AlongAxis):
     """y = x - log Σ e^x. As torch.log_softmax."""
 
+    autocast_cuda = "float32"
     axis: int | None = hyper(Axis(optional=True), None)
 
     def reference(self, x: Tensor) -> Tensor:

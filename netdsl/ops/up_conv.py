@@ -34,6 +34,7 @@ class UpConv(Op):
     `pad` takes rows away at both sides, `out_pad` adds some at the bottom and the right.
     """
 
+    autocast = "low"
     spatial: ClassVar[int] = 2
 
     c: int = hyper(Int())

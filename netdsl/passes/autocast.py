@@ -1,0 +1,72 @@
+"""Autocast: torch's mixed precision as casts in the graph, by each op's own policy.
+
+Given   y = linear(x, w, b); z = softmax(y)
+Result  y = linear(cast(x), cast(w), cast(b)) in the low dtype, and whatever follows from it
+
+The graph is the forward one of a mode, of a net in float32: "float" is float32 from here on, and
+the gradient of a cast is the cast back, so that a parameter's arrives in the parameter's dtype.
+A value is cast once, however many ops read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from netdsl.ir import Builder, Constant, Graph, Input, Node, Source
+from netdsl.op import Value, Values
+from netdsl.ops.cast import Autocast, Cast
+from netdsl.rewrite import rebuild
+
+DEVICES = ("cpu", "cuda")  # whose policies the ops know
+
+
+def castable(graph: Graph) -> bool:
+    """Whether casts between the ops are all that autocast does in a graph: a recurrence, an extern
+    and a gru are cast inside, by rules of torch's own."""
+    return all(node.op.autocast != "inside" for _, node in graph.items)
+
+
+def autocast(graph: Graph, state: Autocast) -> Graph:
+    """The graph as torch runs it under autocast."""
+    casts: dict[tuple[Value, str], Value] = {}
+
+    def cast(b: Builder, x: Value, dtype: str) -> Value:
+        if not x.type.floating or x.type.dtype == dtype:
+            return x
+        if (x, dtype) not in casts:
+            casts[x, dtype] = b(Cast(dtype), x)
+        return casts[x, dtype]
+
+    def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        op = node.op
+        if isinstance(op, Input):
+            if op.role != "input" or op.key not in state.low:
+                return None
+            return b.all(replace(op, type=replace(op.type, dtype=state.dtype)))
+        if isinstance(op, Source):
+            return None
+        rule = op.autocast_on(state.device)
+        wanted = {"low": state.dtype, "float32": "float"}.get(rule)
+        if rule == "promote" and _mixed(xs):
+            wanted = "float"
+        if wanted:
+            xs = tuple(cast(b, x, wanted) for x in xs)
+        results = b.all(op, *xs)
+        if rule == "promote" and _scalar_constant(b, xs, state.dtype):
+            results = tuple(cast(b, y, state.dtype) for y in results)
+        return results
+
+    return rebuild(graph, change)
+
+
+def _mixed(xs: Values) -> bool:
+    """Whether operands of several floating dtypes meet; one of rank 0 takes that of the others."""
+    return len({x.type.dtype for x in xs if x.type.floating and x.type.rank}) > 1
+
+
+def _scalar_constant(b: Builder, xs: Values, low: str) -> bool:
+    """Whether a number of the text, which has no dtype, meets tensors of rank 0 in the low one."""
+    floats = [x for x in xs if x.type.floating]
+    constant = [isinstance(b.graph.node(x.node).op, Constant) for x in floats]
+    own = {x.type for x, number in zip(floats, constant, strict=True) if not number}
+    return any(constant) and {(t.rank, t.dtype) for t in own} == {(0, low)}
