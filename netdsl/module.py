@@ -15,9 +15,10 @@ from torch import Tensor, nn
 
 from netdsl import artifact
 from netdsl.artifact import Manifest
+from netdsl.called import Computes, Cut
 from netdsl.collective import group_name
 from netdsl.errors import InputError, Problem
-from netdsl.externs import plant, planted, uses_of
+from netdsl.externs import externs_of, plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
@@ -26,16 +27,18 @@ from netdsl.memory import keep_freed_memory
 from netdsl.modes import SEED, modal_paths, specialise
 from netdsl.namespaces import (
     Branch,
+    Called,
     Namespace,
     Place,
     adopt,
     branches,
-    check_branches,
+    called_children,
     descend,
     grow,
     held,
     hooks,
     initialise,
+    tensor_at,
 )
 from netdsl.ops.cast import Autocast
 from netdsl.passes.autocast import DEVICES, castable
@@ -101,6 +104,7 @@ class NetModule(Namespace):
         self._folded: dict[str, Folded | Frozen] = {}
         self._frozen: list[tuple[str, ...]] = []  # of a frozen net, what required a gradient before
         self._seen_sizes: dict[Any, list[int]] = {}
+        self._cuts: dict[tuple[tuple[Called, ...], bool], Cut] = {}
         self._places: list[Place] = []
         self._place_of: dict[str, Place] = {}
         self._floats: list[Place] = []  # the first of a floating parameter
@@ -129,7 +133,9 @@ class NetModule(Namespace):
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:
         if named:
             inputs = by_position(self.graph.inputs, inputs, named)
-        check_branches(self._branches, self._hooks)
+        called = called_children(self._branches, self._hooks)
+        if called:
+            return self._call_children(called, inputs)
         sizes = self._sizes(inputs)
         exporting = torch.compiler.is_exporting()  # what is exported runs where netdsl may not be
         by_node = self.backend == "reference" or bool(self._uses) or exporting or transformed()
@@ -159,11 +165,53 @@ class NetModule(Namespace):
         try:
             return [owner.__dict__[kind][name] for owner, kind, name in self._places]
         except KeyError:
-            missing = [k for k, p in self._place_of.items() if p[-1] not in held(p)]
+            return [self._tensor(key) for key in self._keys[len(self.graph.inputs) :]]
+
+    def _tensor(self, key: str) -> Tensor:
+        try:
+            return tensor_at(self._place_of[key])
+        except AttributeError:
             raise RuntimeError(
-                f"`{missing[0]}` was removed or parametrised, but a compiled net reads its "
-                "parameters where the .net file puts them"
+                f"`{key}` was removed, but a compiled net reads its parameters where the .net file "
+                "puts them"
             ) from None
+
+    def _call_children(self, called: tuple[Called, ...], inputs: Sequence[Tensor]) -> Any:
+        """A call with the children that have to be called, and our plans between them."""
+        like = next((t for t in self.parameters() if t.is_floating_point()), None)
+        bindings = bind(self.graph, inputs, like)
+        if self._channels_last and not (torch.compiler.is_exporting() or transformed()):
+            inputs = tuple([_channels_last(x) for x in inputs])
+        training = self._modal[0].training
+        cut = self._cuts.get((called, training))
+        if cut is None:
+            outputs = tuple(o for o in self.graph.outputs if o.role != "train" or training)
+            cut = Cut(self.graph, self._branches, called, outputs, self._part)
+            self._cuts[called, training] = cut
+        return self._pack(cut(inputs, bindings))
+
+    def _part(self, graph: Graph, inner: Sequence[Branch]) -> Computes:
+        """A graph of some of the layers as a net over the same parameters and children."""
+        part = NetModule.__new__(NetModule)
+        part.__dict__.update(NetModule.__getstate__(self))
+        uses, modal = externs_of(graph), dict(zip(self._modal_paths, self._modal, strict=True))
+        places = {op.key: self._place_of[op.key] for op in graph.parameters}
+        part.__dict__.update(
+            graph=graph,
+            _uses={path: name for path, name in self._uses.items() if path in uses},
+            _keys=(*[op.key for op in graph.inputs], *places),
+            _size_names=_size_names(graph.inputs),
+            _channels_last=False,
+            _pack=dict,
+            _modal_paths=modal_paths(graph),
+            _places=list(places.values()),
+            _place_of=places,
+            _floats=[],
+            _modal=[modal[path] for path in modal_paths(graph)],
+            _branches=list(inner),
+            _hooks=hooks(inner),
+        )
+        return part.forward
 
     def _sizes(self, inputs: Sequence[Tensor]) -> list[int]:
         """The numbers of the signature's size names, in order; checks the inputs."""
@@ -306,7 +354,7 @@ class NetModule(Namespace):
         """As it was before `freeze`, in eval."""
         for name in self._frozen.pop() if self._frozen else ():
             self.get_parameter(name).requires_grad_()
-        self._folded.clear()
+        self._drop_folded()
         return self
 
     def sync_batchnorm(self, group: ProcessGroup | None = None) -> NetModule:
@@ -318,22 +366,26 @@ class NetModule(Namespace):
         self._programs.clear()
         return self
 
+    def _drop_folded(self) -> None:
+        self._folded.clear()
+        self._cuts.clear()  # whose parts have folded weights too
+
     def train(self, mode: bool = True) -> NetModule:
         if mode and self._frozen:
             raise RuntimeError(_frozen("be trained"))
-        self._folded.clear()
+        self._drop_folded()
         super().train(mode)
         return self
 
     def _apply(self, fn: Callable[..., Any], recurse: bool = True) -> NetModule:
-        self._folded.clear()
+        self._drop_folded()
         super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
         return self
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
         if self._frozen:
             raise RuntimeError(_frozen("take other weights"))
-        self._folded.clear()
+        self._drop_folded()
         return super().load_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
@@ -343,7 +395,7 @@ class NetModule(Namespace):
         return ", ".join(f"{op.key}: {op.type}" for op in self.graph.inputs)
 
 
-_CACHES = ("_programs", "_folded", "_seen_sizes")
+_CACHES = ("_programs", "_folded", "_seen_sizes", "_cuts")
 
 
 def _frozen(what: str) -> str:

@@ -16,15 +16,23 @@ from netdsl.ir import Graph, Parameter
 Place: TypeAlias = tuple[nn.Module, str, str]
 # the path of a child, its parent, its name there, and the child that was grown
 Branch: TypeAlias = tuple[str, nn.Module, str, nn.Module]
+# the path of a child that is called, and whether another module or `forward` is in its place
+Called: TypeAlias = tuple[str, bool]
+
+REGION = "#region"  # where a child has what it computes; no name of the text has this form
 
 
 class Namespace(nn.Module):
-    """Holds the parameters, buffers and training flag of one stage; the net itself computes."""
+    """Holds the parameters, buffers and training flag of one stage. The net itself computes, but
+    for a child that is called (it has a hook, or another module in its place may wrap it)."""
 
-    def forward(self, *_: Any) -> Any:
-        raise RuntimeError(
-            "a part of a net is not called on its own; ask for its path by `outputs=`"
-        )
+    def forward(self, *tensors: Any) -> Any:
+        region = self.__dict__.get(REGION)
+        if region is None:
+            raise RuntimeError(
+                "a part of a net is not called on its own; ask for its path by `outputs=`"
+            )
+        return region(*tensors)
 
     def train(self, mode: bool = True) -> Self:
         """As of any module, where a child is called `training` too."""
@@ -96,24 +104,38 @@ def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
     ]
 
 
-def check_branches(grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]) -> None:
-    """Refuse, rather than ignore, a child that was replaced or that has a hook."""
-    for path, parent, name, child in grown:
-        if parent._modules.get(name) is not child:
-            raise _uncalled(path, "was replaced")
-        if "forward" in child.__dict__:
-            raise _uncalled(path, "has a `forward` of its own")
+def called_children(
+    grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]
+) -> tuple[Called, ...]:
+    """The children that a net calls: replaced, with a hook, or with a `forward` of their own."""
+    found = [
+        (path, True)
+        for path, parent, name, child in grown
+        if parent._modules.get(name) is not child or "forward" in child.__dict__
+    ]
     if any(hooked):
-        for path, *_, child in grown:
-            if any(hooks([("", child, "", child)])):
-                raise _uncalled(path, "has a hook")
+        known = {path for path, _ in found}
+        found += [
+            (path, False)
+            for path, *_, child in grown
+            if path not in known and any(hooks([("", child, "", child)]))
+        ]
+    return tuple(found)
 
 
-def _uncalled(path: str, why: str) -> RuntimeError:
-    return RuntimeError(
-        f"`{path}` {why}, but a compiled net does not call its children: change the .net file, or "
-        "ask for the stage by `outputs=`"
-    )
+def tensor_at(place: Place) -> Tensor:
+    """A parameter or buffer as its owner has it: registered, computed by a parametrisation, or set
+    by a hook."""
+    owner, _, name = place
+    if name in held(place):
+        found = held(place)[name]
+    elif name in getattr(owner, "parametrizations", ()):
+        found = getattr(owner, name)
+    else:
+        found = owner.__dict__.get(name)
+    if not isinstance(found, Tensor):
+        raise AttributeError(name)
+    return found
 
 
 @torch.no_grad()

@@ -111,13 +111,17 @@ def _located(problem: Problem, node: Node) -> Problem:
 
 
 def with_types(graph: Graph, types: tuple[Type, ...]) -> Graph:
-    """The graph with its inputs, in order, of other types."""
+    """The graph with its inputs, in order, of other types; raises `Problem`, with the stage's place
+    and path, where a rule of shapes does not hold for them."""
     new = dict(zip((n for n, _ in graph.sources(Input)), types, strict=True))
 
     def retype(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
-        if n not in new or new[n] == node.types[0]:
-            return None
-        return b.all(replace(node.op, type=new[n]))  # type: ignore[call-arg]
+        if n in new and new[n] != node.types[0]:
+            return b.all(replace(node.op, type=new[n]))  # type: ignore[call-arg]
+        try:
+            return None if _alike(graph, n, xs) else b.all(node.op, *xs)
+        except Problem as problem:
+            raise _located(problem, node) from None
 
     return rebuild(graph, retype)
 
