@@ -113,7 +113,10 @@ def called_children(
         for path, parent, name, child in grown
         if parent._modules.get(name) is not child or "forward" in child.__dict__
     ]
-    if any(hooked):
+    hooking = any(hooked)
+    if not (found or hooking):
+        return ()
+    if hooking:
         known = {path for path, _ in found}
         found += [
             (path, False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from tolerances import NET, NET_GRADIENT, assert_close, assert_exact, assert_gradients_close
 from torch import Tensor, nn
 from torch.nn.utils import parametrizations, parametrize, prune
+from torch.utils.checkpoint import checkpoint
 
 import netdsl
 from netdsl.errors import NetError
@@ -24,6 +26,16 @@ net Small(x: [N, 3, H, W]; classes = 5) {
            -> (conv(6, 3) -> bn -> relu) as body[]
            -> global_avg_pool -> dropout(0.0) as drop -> linear(7) as hidden -> tanh
            -> linear(classes) as fc
+}
+"""
+
+RECURRENT = """netdsl 1
+net Steps(x: [N, T, 4]) {
+  recur t in 1..T {
+    h[0]: [N, 4] = 0
+    h[t] = concat(x[t], h[t-1]) -> linear(4) as inner -> tanh
+  }
+  return h[T] -> linear(3) as first
 }
 """
 
@@ -55,6 +67,17 @@ class LoRA(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.base(x) + self.up(self.down(x))
+
+
+class Checkpointed(nn.Module):
+    """A module that is computed again in backward."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        return checkpoint(self.inner, x, use_reentrant=False)
 
 
 class Doubled(nn.Module):
@@ -267,6 +290,63 @@ def test_taps_stop_and_start_at_called_children() -> None:
     assert_close(fc, expected, NET)
 
 
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_under_autocast_a_cut_net_computes_as_the_whole(training: bool) -> None:
+    model = netdsl.loads(NET_TEXT, seed=0).train(training)
+    x = images().float()
+    with torch.autocast("cpu", torch.bfloat16):
+        whole = model(x)
+        model.body.register_forward_hook(lambda m, xs, y: None)
+        cut = model(x)
+    assert cut.dtype == torch.bfloat16
+    assert_exact(cut, whole)
+
+
+def test_a_wrapped_block_is_computed_again_in_backward() -> None:
+    model, twin = pair()
+    for net in (model, twin):
+        net.body = Checkpointed(net.body.eval())  # a second forward moves no statistics
+        net.drop = Checkpointed(net.drop)
+    compare_steps(model, twin)
+
+
+def test_new_sizes_behind_a_recurrence_are_planned_anew() -> None:
+    model = netdsl.loads(RECURRENT).double()
+    lengths = {t: torch.randn(2, t, 4, dtype=torch.float64) for t in (3, 5, 4)}
+    expected = {t: model(x) for t, x in lengths.items()}
+    model.first.register_forward_hook(lambda m, xs, y: None)
+    for t, x in lengths.items():
+        assert_close(model(x), expected[t], NET)
+    model.first = nn.Sequential(model.first, nn.Tanh())
+    assert model(lengths[3]).shape == expected[3].shape
+
+
+def test_a_net_with_externs_calls_its_children_too() -> None:
+    text = """netdsl 1
+    extern scaled(x: [N, D]) -> [N, D]
+    net Outside(x: [N, 4]) { return x -> linear(4) as first -> scaled as outside -> linear(3) }
+    """
+    model = netdsl.loads(text, ops={"scaled": nn.Linear(4, 4)}).double()
+    x = torch.randn(2, 4, dtype=torch.float64)
+    expected = model(x)
+    seen: list[str] = []
+    for name in ("first", "outside"):
+        model.get_submodule(name).register_forward_hook(lambda m, xs, y, n=name: seen.append(n))
+    assert_close(model(x), expected, NET)
+    assert seen == ["first", "outside"]
+
+
+def test_threads_share_a_net_that_is_cut() -> None:
+    model, _ = pair()
+    model.body = Scaled(model.body).double()
+    model.eval()
+    xs = [torch.randn(1 + i % 3, 3, 6 + i, 8, dtype=torch.float64) for i in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        found = list(pool.map(model, xs))
+    for x, y in zip(xs, found, strict=True):
+        assert_close(y, model(x), NET)
+
+
 def test_a_new_head_comes_through_a_state_dict_under_its_name() -> None:
     model, other = pair()[0], pair()[0]
     for net in (model, other):
@@ -323,16 +403,6 @@ def test_a_region_takes_what_the_child_takes() -> None:
         "`body` takes [N, 4, floor(H/2), floor(W/2)] as operand 0, but a tensor of rank 3 was given"
     )
 
-
-RECURRENT = """netdsl 1
-net Steps(x: [N, T, 4]) {
-  recur t in 1..T {
-    h[0]: [N, 4] = 0
-    h[t] = concat(x[t], h[t-1]) -> linear(4) as inner -> tanh
-  }
-  return h[T]
-}
-"""
 
 SHARED = """netdsl 1
 net Shared(x: [N, 4], y: [N, 4]) {
