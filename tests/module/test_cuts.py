@@ -302,6 +302,36 @@ def test_under_autocast_a_cut_net_computes_as_the_whole(training: bool) -> None:
     assert_exact(cut, whole)
 
 
+def test_a_cut_net_has_second_derivatives() -> None:
+    found = []
+    for net in pair():
+        net.body = Scaled(net.body).double()
+        net.hidden.register_forward_hook(lambda m, xs, y: (3 * y).sin())
+        x = images().requires_grad_()
+        (first,) = torch.autograd.grad(net(x).exp().sum(), x, create_graph=True)
+        found.append(torch.autograd.grad(first.square().sum(), x)[0])
+    assert bool(found[1].any())
+    assert_close(found[0], found[1], NET_GRADIENT)
+
+
+def test_a_frozen_cut_net_sees_writes_as_a_frozen_net_does() -> None:
+    model, twin = pair()
+    for net in (model, twin):
+        torch.manual_seed(1)
+        net.body = Scaled(net.body)
+        parametrizations.weight_norm(net.fc)
+        net.double().eval()
+    model.freeze()
+    for write in ("fc.parametrizations.weight.original1", "stem.1.weight", "body.scale"):
+        assert_close(without_gradients(model), without_gradients(twin), NET, write)
+        with torch.no_grad():
+            for net in (model, twin):
+                net.get_parameter(write).mul_(2)
+    assert_close(without_gradients(model), without_gradients(twin), NET)
+    model.unfreeze()
+    compare_steps(model, twin)
+
+
 def test_a_wrapped_block_is_computed_again_in_backward() -> None:
     model, twin = pair()
     for net in (model, twin):
