@@ -64,11 +64,14 @@ class Piece:
     def _made(self, types: tuple[Type, ...], bindings: Mapping[str, int]) -> Computes | None:
         """The piece for inputs of these types; None where names of sizes say too little."""
         key = (types, *sorted(bindings.items()))
-        if key not in self._typed:
-            if len(self._typed) >= TYPED_KEPT:
-                del self._typed[next(iter(self._typed))]
-            self._typed[key] = self._make(types, bindings)
-        return self._typed[key]
+        try:
+            return self._typed[key]
+        except KeyError:
+            made = self._make(types, bindings)
+        if len(self._typed) >= TYPED_KEPT:
+            self._typed.pop(next(iter(self._typed)), None)  # another thread may have been first
+        self._typed[key] = made
+        return made
 
     def _make(self, types: tuple[Type, ...], bindings: Mapping[str, int]) -> Computes | None:
         try:
