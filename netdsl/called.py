@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
-from netdsl.errors import NetError, Problem
+from netdsl.errors import InputError, Problem
 from netdsl.ir import Graph, Input, Output, Parameter, Source
 from netdsl.namespaces import REGION, Branch, Called
 from netdsl.op import Type, Value
@@ -49,7 +49,7 @@ class Piece:
         self, tensors: Sequence[Tensor], bindings: Mapping[str, int]
     ) -> Mapping[str, Tensor]:
         """The outputs by name; `bindings` are the sizes of the net's inputs, if the piece is
-        `sized`. Raises `NetError` where a rule of shapes does not hold for the tensors."""
+        `sized`. Raises `InputError` where a rule of shapes does not hold for the tensors."""
         shapes = [tuple(map(int, t.shape)) for t in tensors]
         declared = [op.type for op in self.graph.inputs]
         named = None if self.sized else generic(declared, shapes)
@@ -80,7 +80,7 @@ class Piece:
         except Problem as problem:
             if any(isinstance(size, Poly) for type in types for size in type.shape):
                 return None  # numbers may do, or say better why not
-            raise NetError((problem.at(None),)) from None
+            raise InputError((problem.at(None),)) from None
         return self._compile(graph, self._inner)
 
 
@@ -202,7 +202,7 @@ def _call(step: Call, branch: Branch, given: Sequence[Tensor]) -> Tensor:
         f"the module in the place of `{path}` gave {given_back}, but {declared} is needed there",
         helps=("it must give one tensor of that rank; sizes may differ where the net allows it",),
     )
-    raise NetError((problem.at(step.span),))
+    raise InputError((problem.at(step.span),))
 
 
 _KINDS = {torch.int64: "int", torch.bool: "bool"}
