@@ -306,7 +306,8 @@ class NetModule(Namespace):
                 )
         functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
         try:
-            dtypes = [held(place)[place[-1]].dtype for place in self._floats]
+            floats = [key for key, place in self._place_of.items() if place in self._floats]
+            dtypes = [given[key].dtype for key in floats]
             results = interpret(graph, given, functions, next(iter(dtypes), None), mixed)
         except Problem as problem:
             raise InputError((problem.at(None),)) from None
@@ -364,6 +365,7 @@ class NetModule(Namespace):
         """
         self.__dict__["_synced"] = group_name(group)  # a child may have its name
         self._programs.clear()
+        self._cuts.clear()
         return self
 
     def _drop_folded(self) -> None:
