@@ -38,11 +38,13 @@ from netdsl.namespaces import (
     held,
     hooks,
     initialise,
+    mark_stages,
     tensor_at,
 )
 from netdsl.ops.cast import Autocast
 from netdsl.passes.autocast import DEVICES, castable
 from netdsl.pipeline import lower
+from netdsl.recur import every_node
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import Program, register, run
 from netdsl.signature import autocasts, bind, by_position, transformed
@@ -128,6 +130,7 @@ class NetModule(Namespace):
         self._modal.extend(descend(self, path) for path in self._modal_paths)
         self._branches.extend(branches(self))
         plant(self, self._uses, self.ops)
+        mark_stages(self, (node.path for node in every_node(self.graph) if node.path))
         self._hooks.extend(hooks(self._branches))
 
     def forward(self, *inputs: Tensor, **named: Tensor) -> Any:

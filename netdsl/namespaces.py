@@ -19,7 +19,9 @@ Branch: TypeAlias = tuple[str, nn.Module, str, nn.Module]
 # the path of a child that is called, and whether another module or `forward` is in its place
 Called: TypeAlias = tuple[str, bool]
 
-REGION = "#region"  # where a child has what it computes; no name of the text has this form
+# where a child has what it computes, and the names of its stages that have no module; no name of
+# the text has this form
+REGION, STAGES = "#region", "#stages"
 
 
 class Namespace(nn.Module):
@@ -33,6 +35,16 @@ class Namespace(nn.Module):
                 "a part of a net is not called on its own; ask for its path by `outputs=`"
             )
         return region(*tensors)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """As of any module; refused where the net has a stage without a module, which would not be
+        replaced."""
+        if name in self.__dict__.get(STAGES, ()) and isinstance(value, nn.Module):
+            raise RuntimeError(
+                f"`{name}` is a stage without parameters: the net has no module there that could "
+                "be replaced; change the .net file"
+            )
+        super().__setattr__(name, value)
 
     def train(self, mode: bool = True) -> Self:
         """As of any module, where a child is called `training` too."""
@@ -61,6 +73,17 @@ def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: boo
     for path in paths:
         descend(root, path)
     return places
+
+
+def mark_stages(root: nn.Module, paths: Iterable[str]) -> None:
+    """Tell every namespace the names below it that stages have and modules have not."""
+    for path in paths:
+        module = root
+        for name in path.split("."):
+            if name not in module._modules:
+                module.__dict__.setdefault(STAGES, set()).add(name)
+                break
+            module = module._modules[name]  # type: ignore[assignment]
 
 
 def held(place: Place) -> dict[str, Any]:

@@ -607,3 +607,14 @@ def without_gradients(model: nn.Module) -> Tensor:
 def images() -> Tensor:
     generator = torch.Generator().manual_seed(0)
     return torch.randn(2, 3, 10, 8, generator=generator, dtype=torch.float64)
+
+
+def test_a_module_in_the_place_of_a_stage_that_has_none_is_refused() -> None:
+    text = "net A(x: [N, 4]) { return x -> (linear(4) -> relu) as head -> (tanh -> relu) as tail }"
+    model = netdsl.loads(text)
+    for owner, name in ((model.head, "relu1"), (model, "tail")):
+        with pytest.raises(RuntimeError, match=f"`{name}` is a stage without parameters"):
+            setattr(owner, name, nn.GELU())
+    model.something_else = nn.GELU()  # as torch has it: a module that forward does not call
+    model.head.linear1 = nn.Linear(4, 4)
+    assert model(torch.zeros(2, 4)).shape == (2, 4)
