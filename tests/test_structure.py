@@ -280,3 +280,11 @@ def parents(name: str) -> list[str]:
 
 def reaches(graph: nx.DiGraph[str], start: str, goal: str) -> bool:
     return goal in graph and nx.has_path(graph, start, goal)
+
+
+def test_no_two_files_of_tests_have_one_name() -> None:
+    """pytest puts every folder that is no package on the import path, where the first of a name
+    wins."""
+    found = (ROOT.parent / "tests").rglob("*.py")
+    files = [path.name for path in found if not (path.parent / "__init__.py").exists()]
+    assert [n for n in set(files) if files.count(n) > 1 and n != "conftest.py"] == []
