@@ -146,7 +146,8 @@ def _judge(
     for name in names:
         trace = None if traces is None else traces.setdefault(name, Trace())
         graphs.append(elaborate(program, name, {}, found, trace=trace))
-    _explore(program, found)
+    if all(d.code != "N323" for d in found):  # what is too much here would be so there
+        _explore(program, found)
     if not found.errors:
         for warning in lint(program.files[program.root], [g for g in graphs if g is not None]):
             found.add(warning)
