@@ -151,7 +151,7 @@ BOMBS = {
         doubled("y0 = x", "y{new} = concat(y{old}, y{old})", "return y200", times=200), "N324", 32
     ),
     # blocks
-    "2^40 nodes": Bomb(blocks("return x -> {old} -> {old}"), "N323", 19),
+    "2^40 nodes": Bomb(blocks("return x -> {old} -> {old}"), "N323", 42),
     "2^40 nodes through let": Bomb(blocks("let f = {old}  return x -> f -> f"), "N323", None),
     "2^40 nodes through layer": Bomb(blocks("layer f = {old}  return x -> f -> f"), "N312", None),
     "2^40 uses of a layer": Bomb(
