@@ -239,8 +239,3 @@ def did_you_mean(span: Span, known: Iterable[str], name: str = "") -> dict[str, 
     if close is None:
         return {}
     return {"helps": (f"did you mean `{close}`?",), "edits": (Edit(span, close),)}
-
-
-def called_here(span: Span, here: str) -> dict[str, Any]:
-    """The edit for what another library calls so, as arguments of `Problem`."""
-    return {"helps": (f"write `{here}`",), "edits": (Edit(span, here),), "sure": True}
