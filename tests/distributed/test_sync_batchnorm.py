@@ -115,9 +115,11 @@ def test_one_value_a_channel_in_all_processes_is_refused(both: Both) -> None:
     both(one_value)
 
 
-def switched_on(rank: int) -> None:
+def switched_on(rank: int, *, cut: bool = False) -> None:
     """After calls without it: the program of before is not the one that runs."""
     model, alone = made(BATCH_NORM), made(BATCH_NORM)
+    if cut:  # a child with a hook is called, and the net is in pieces
+        next(iter(model.children())).register_forward_hook(lambda *_: None)
     x = batch(model)
     for net in (model, alone):
         net(x)
@@ -127,8 +129,13 @@ def switched_on(rank: int) -> None:
     assert_same_numbers(model, alone)
 
 
-def test_it_may_be_asked_for_late(both: Both) -> None:
-    both(switched_on)
+def switched_on_in_pieces(rank: int) -> None:
+    switched_on(rank, cut=True)
+
+
+@pytest.mark.parametrize("part", [switched_on, switched_on_in_pieces])
+def test_it_may_be_asked_for_late(both: Both, part: Part) -> None:
+    both(part)
 
 
 def test_without_a_process_group_it_is_plain_bn() -> None:
