@@ -44,9 +44,10 @@ from netdsl.namespaces import (
 from netdsl.ops.cast import Autocast
 from netdsl.passes.autocast import DEVICES, castable
 from netdsl.pipeline import lower
+from netdsl.program import Program
 from netdsl.recur import every_node
 from netdsl.rewrite import with_sizes
-from netdsl.runtime import Program, register, run
+from netdsl.runtime import register, run
 from netdsl.signature import autocasts, bind, by_position, transformed
 from netdsl.sizes import names
 

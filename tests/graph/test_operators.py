@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.symbolic_shapes import ShapeEnv
 
 import netdsl
-from netdsl.runtime import Program
+from netdsl.program import Program
 
 NET_TEXT = """
     net Small(x: [N, 2, H, W]) -> (y: [N, 3], z: [W, 4, H, N]) {

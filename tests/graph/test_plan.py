@@ -14,8 +14,8 @@ from netdsl.ir import Builder, Graph, Input, Output
 from netdsl.module import SIZES_KEPT
 from netdsl.op import OPS, Type
 from netdsl.plan import Plan, plan
+from netdsl.program import PLANS_KEPT
 from netdsl.rewrite import with_sizes
-from netdsl.runtime import PLANS_KEPT
 
 CPU = torch.device("cpu")
 ROWS = 4 * 3 * 4  # bytes of float32 [3, 4]

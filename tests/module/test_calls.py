@@ -11,7 +11,7 @@ from torch import Tensor
 import netdsl
 from netdsl import NetError
 from netdsl.module import SIZES_KEPT
-from netdsl.runtime import PLANS_KEPT
+from netdsl.program import PLANS_KEPT
 
 HALVES = """netdsl 1
 net Halves(x: [N, 3, 2*h, 2*h], m: bool[N, 2*h], i: int[N]) { return x -> max_pool(2) }

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 import netdsl
 from netdsl.module import NetModule
-from netdsl.runtime import Program
+from netdsl.program import Program
 
 CRITIC = """netdsl 1
 net Critic(x: [N, 3, 8, 8]) -> [N, 2] {
