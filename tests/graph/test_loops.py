@@ -154,6 +154,34 @@ def test_attention_over_a_whole_value_inside_a_step() -> None:
     compare(body, "h: [N, T, 4]", twin)
 
 
+def test_one_sequence_is_read_whole_by_its_steps_and_as_a_start() -> None:
+    body = """\
+    s = x -> mean(axis=1)
+    recur t in 1..T {
+      h[0] = s
+      b[T+1] = s
+      w = softmax(sum(x * reshape(h[t-1]; [N, 1, 3]); axis=2); axis=1)
+      h[t] = tanh(sum(x * reshape(w; [N, T, 1]); axis=1) + x[t] + s)
+      b[t] = sigmoid(b[t+1]) * h[t]
+    }
+    """
+
+    def twin(x: Tensor, p: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+        s = h = b = x.mean(1)
+        hs: list[Tensor] = []
+        bs: list[Tensor] = []
+        for t in range(x.shape[1]):
+            w = (x * h[:, None]).sum(2).softmax(1)
+            h = ((x * w[..., None]).sum(1) + x[:, t] + s).tanh()
+            hs.append(h)
+        for h in reversed(hs):
+            b = b.sigmoid() * h
+            bs.insert(0, b)
+        return torch.stack(hs, 1), torch.stack(bs, 1)
+
+    compare(body, "h: [N, T, 3], b: [N, T, 3]", twin)
+
+
 def test_a_recurrence_inside_a_step_and_tied_iterations() -> None:
     body = """\
     recur t in 1..T {
