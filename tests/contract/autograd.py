@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import torch
 
-from contract.behaviour import behaviour, gradients, loss, parts
+from contract.behaviour import NARROW, behaviour, gradients, loss, parts
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def two_forwards_before_one_backward(model, x):
     y, z = model(x), model(x.flip(0) * 2)
     (loss(y) + (y * z).sum()).backward()
     return y, z, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def two_forwards_and_their_backwards_in_turn(model, x):
     y, z = model(x), model(x.flip(3))
     loss(y).backward()
@@ -22,7 +22,7 @@ def two_forwards_and_their_backwards_in_turn(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def backwards_in_the_other_order(model, x):
     y, z = model(x), model(x.flip(3))
     loss(z).backward()
@@ -30,7 +30,7 @@ def backwards_in_the_other_order(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_kept_graph(model, x):
     y = loss(model(x))
     y.backward(retain_graph=True)
@@ -38,7 +38,7 @@ def a_kept_graph(model, x):
     return gradients(model)
 
 
-@behaviour(raises=RuntimeError)
+@behaviour(nets=NARROW, raises=RuntimeError)
 def backward_twice(model, x):
     y = loss(model(x))
     y.backward()
@@ -53,7 +53,7 @@ def a_weight_changed_before_backward(model, x):
     y.backward()
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def an_unread_bias_changed_before_backward(model, x):
     y = loss(model(x))
     with torch.no_grad():
@@ -62,7 +62,7 @@ def an_unread_bias_changed_before_backward(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def an_output_changed_in_place(model, x):
     y = model(x).mul_(2).add_(1)
     loss(y).backward()
@@ -81,7 +81,7 @@ def gradients_of_some_parameters(model, x):
     return torch.autograd.grad(loss(model(x)), wanted), gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_tensor_that_is_not_used(model, x):
     other = x.clone().requires_grad_()
     wanted = (other, *model.parameters())
@@ -100,7 +100,7 @@ def backward_with_inputs(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_gradient_through_what_made_the_input(model, x):
     scale = torch.ones(1, dtype=x.dtype, requires_grad=True)
     loss(model(x * scale)).backward()
@@ -114,28 +114,28 @@ def an_input_used_beside_the_model(model, x):
     return x.grad
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_cotangent_of_zeros(model, x):
     y = model(x)
     y.backward(torch.zeros_like(y))
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def expanded_cotangents(model, x):
     y = model(x)
     y.backward(torch.ones((), dtype=y.dtype).expand_as(y))
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def transposed_cotangents(model, x):
     y = model(x)
     y.backward(torch.linspace(-1, 1, y.numel(), dtype=y.dtype).view(y.shape[::-1]).t())
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def sliced_cotangents(model, x):
     y = model(x)
     long = torch.linspace(-1, 1, 2 * y.numel(), dtype=y.dtype).view(y.shape[0], -1)
@@ -149,14 +149,14 @@ def cotangents_of_another_shape(model, x):
     y.backward(torch.ones(y.shape[0] + 1, y.shape[1], dtype=y.dtype))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_loss_of_one_row(model, x):
     y = model(x.requires_grad_())
     y[1].sum().backward()
     return x.grad, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def detached_output(model, x):
     y = model(x)
     loss(y.detach() * y).backward()
@@ -171,7 +171,7 @@ def retained_gradient_of_the_output(model, x):
     return y.grad
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def hooks_of_tensors(model, x):
     seen = []
     y = model(x.requires_grad_())
@@ -181,7 +181,7 @@ def hooks_of_tensors(model, x):
     return seen, x.grad
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def hooks_of_parameters(model, x):
     seen = []
     for name, p in model.named_parameters():
@@ -191,7 +191,7 @@ def hooks_of_parameters(model, x):
     return sorted(seen), gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def hooks_of_the_model(model, x):
     seen = []
     model.register_forward_pre_hook(lambda _, args: (args[0] * 2,))
@@ -202,7 +202,7 @@ def hooks_of_the_model(model, x):
     return y, seen, x.grad, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def anomaly_detection(model, x):
     with torch.autograd.set_detect_anomaly(True, check_nan=True):
         loss(model(x)).backward()

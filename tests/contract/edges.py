@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from contract.behaviour import behaviour, gradients, loss, numbers
+from contract.behaviour import NARROW, behaviour, gradients, loss, numbers
 
 
 @behaviour(nets=("resnet18",), raises=ValueError)
@@ -39,7 +39,7 @@ def a_batch_of_none_in_training(model, x):
     return y, gradients(model), numbers(model)
 
 
-@behaviour(nets=("resnet18", "groups"))
+@behaviour(nets=("narrow", "groups"))
 def images_of_many_sizes(model, x):
     model.eval()
     found = []
@@ -51,7 +51,7 @@ def images_of_many_sizes(model, x):
     return found, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def batches_of_many_sizes(model, x):
     model.eval()
     return [model(x.repeat(2, 1, 1, 1)[:n]) for n in (1, 5, 2, 6, 1)]
@@ -90,7 +90,7 @@ def zeros(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def eight_threads_in_inference(model, x):
     model.eval()
 
@@ -102,7 +102,7 @@ def eight_threads_in_inference(model, x):
         return list(pool.map(call, range(8)))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def eight_threads_with_gradients(model, x):
     model.eval()
 
@@ -113,7 +113,7 @@ def eight_threads_with_gradients(model, x):
         return list(pool.map(call, range(8)))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def threads_in_grad_modes_of_their_own(model, x):
     model.eval()
 

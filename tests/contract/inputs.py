@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from contract.behaviour import behaviour, gradients, loss
+from contract.behaviour import NARROW, behaviour, gradients, loss
 
 
 def with_gradient(model, x):
@@ -36,12 +36,12 @@ def a_sliced_input(model, x):
     return with_gradient(model, torch.cat([x, x], 3)[..., ::2])
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_reversed_view_of_a_larger_batch(model, x):
     return with_gradient(model, torch.cat([x, x * 2])[1::2])
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_misaligned_input(model, x):
     flat = torch.cat([x.new_zeros(1), x.flatten()])
     return with_gradient(model, flat[1:].view(x.shape))

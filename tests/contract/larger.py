@@ -7,7 +7,7 @@ import copy
 import torch
 from torch import nn
 
-from contract.behaviour import behaviour, gradients, loss, numbers
+from contract.behaviour import NARROW, behaviour, gradients, loss, numbers
 
 
 class Ends(nn.Module):
@@ -22,14 +22,14 @@ class Ends(nn.Module):
         return self.model(x * self.scale).relu() + self.scale
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def in_a_sequence(model, x):
     whole = nn.Sequential(nn.Tanh(), model, nn.LogSoftmax(1))
     loss(whole(x)).backward()
     return gradients(whole), numbers(whole)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def in_a_list_and_a_dict(model, x):
     whole = nn.ModuleDict({"models": nn.ModuleList([model, copy.deepcopy(model).eval()])})
     first, second = (each(x) for each in whole["models"])
@@ -37,7 +37,7 @@ def in_a_list_and_a_dict(model, x):
     return gradients(whole), numbers(whole)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def between_parameters_of_another_module(model, x):
     whole = Ends(model)
     optimiser = torch.optim.SGD(whole.parameters(), lr=1e-3)
@@ -46,7 +46,7 @@ def between_parameters_of_another_module(model, x):
     return numbers(whole), whole.eval()(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def twice_in_one_graph(model, x):
     y = model(x)
     z = model(x * y.mean())
@@ -54,7 +54,7 @@ def twice_in_one_graph(model, x):
     return z, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def one_model_after_another(model, x):
     other = copy.deepcopy(model)
     y = model.eval()(x)
@@ -63,7 +63,7 @@ def one_model_after_another(model, x):
     return gradients(model), gradients(other)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def called_with_other_weights(model, x):
     weights = {name: t * 0.9 for name, t in model.named_parameters()}
     y = torch.func.functional_call(model.eval(), weights, (x,))
@@ -97,7 +97,7 @@ def hooks_of_every_module(model, x):
     return seen, y
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_tied_model(model, x):
     whole = Ends(model)
     whole.again = model

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from contract.behaviour import behaviour, gradients, holders, loss, numbers, parts
+from contract.behaviour import NARROW, behaviour, gradients, holders, loss, numbers, parts
 
 
 def step(model: nn.Module, x: Tensor) -> tuple[Tensor, dict[str, Tensor | None], dict[str, Tensor]]:
@@ -25,14 +25,14 @@ def a_step_in_eval(model, x):
     return step(model.eval(), x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def every_other_child_in_eval(model, x):
     for i, child in enumerate(parts(model)):
         child.train(i % 2 == 0)
     return step(model, x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def every_other_layer_in_eval(model, x):
     for i, layer in enumerate(holders(model)):
         layer.train(i % 2 == 0)
@@ -53,7 +53,7 @@ def train_and_eval_return_the_model(model, x):
     return model.eval() is model, model.train()(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def eval_between_training_steps(model, x):
     first = step(model, x)
     with torch.no_grad():
@@ -61,7 +61,7 @@ def eval_between_training_steps(model, x):
     return first, middle, step(model.train(), x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def frozen_first_child(model, x):
     parts(model)[0].requires_grad_(False)
     return step(model, x)
@@ -74,14 +74,14 @@ def frozen_all_but_the_last_child(model, x):
     return step(model, x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def every_other_parameter_frozen(model, x):
     for i, p in enumerate(model.parameters()):
         p.requires_grad_(i % 2 == 0)
     return step(model, x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def freezing_and_thawing_between_steps(model, x):
     found = []
     for wanted in (False, True):
@@ -109,7 +109,7 @@ def all_frozen_but_the_input(model, x):
     return y, x.grad, gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def no_grad(model, x):
     with torch.no_grad():
         y = model(x)
@@ -125,7 +125,7 @@ def set_grad_enabled(model, x):
     return found
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def enable_grad_within_no_grad(model, x):
     with torch.no_grad(), torch.enable_grad():
         y = model(x)
@@ -155,7 +155,7 @@ def an_inference_tensor_as_input_of_a_model_with_gradients(model, x):
     loss(model(inside)).backward()
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def default_dtype(model, x):
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64 if before == torch.float32 else torch.float32)
@@ -165,7 +165,7 @@ def default_dtype(model, x):
         torch.set_default_dtype(before)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def deterministic_algorithms(model, x):
     torch.use_deterministic_algorithms(True)
     try:
@@ -174,7 +174,7 @@ def deterministic_algorithms(model, x):
         torch.use_deterministic_algorithms(False)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def repeated_results_are_the_same_bits(model, x):
     model.eval()
     first = step(model, x)

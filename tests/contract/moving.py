@@ -6,7 +6,7 @@ import copy
 
 import torch
 
-from contract.behaviour import behaviour, gradients, loss, numbers
+from contract.behaviour import NARROW, behaviour, gradients, loss, numbers
 
 
 def computed(model, x, dtype):
@@ -31,7 +31,7 @@ def half(model, x):
         return model.eval().half()(x.half())
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def to_another_dtype_and_back(model, x):
     before = model.eval()(x)
     return before, model.float()(x.float()), model.double()(x), numbers(model)
@@ -43,7 +43,7 @@ def a_step_in_float32(model, x):
     return gradients(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def moving_keeps_the_parameters_themselves(model, x):
     before = list(model.parameters())
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-3)
@@ -59,13 +59,13 @@ def gradients_move_with_the_model(model, x):
     return [p.grad is not None and p.grad.dtype for p in model.float().parameters()]
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def to_channels_last(model, x):
     loss(model.to(memory_format=torch.channels_last)(x)).backward()
     return gradients(model), numbers(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def shared_memory(model, x):
     assert all(p.is_shared() for p in model.share_memory().parameters())
     loss(model(x)).backward()
@@ -82,7 +82,7 @@ def without_memory_and_with_it_again(model, x):
     return filled.eval()(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_state_assigned_to_a_model_without_memory(model, x):
     state = copy.deepcopy(model.state_dict())
     model.to("meta").load_state_dict(state, assign=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from contract.behaviour import behaviour, loss, numbers, parts
+from contract.behaviour import NARROW, behaviour, loss, numbers, parts
 
 
 def in_rows(model):
@@ -29,41 +29,41 @@ def trained(model, x, optimiser, scheduler=None):
     return found, numbers(model)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def sgd_one_by_one(model, x):
     rest = {"lr": 1e-3, "momentum": 0.9, "nesterov": True, "weight_decay": 1e-2}
     return trained(model, x, torch.optim.SGD(model.parameters(), foreach=False, **rest))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def sgd_foreach(model, x):
     return trained(model, x, torch.optim.SGD(model.parameters(), 1e-3, 0.9, foreach=True))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def sgd_fused(model, x):
     return trained(model, x, torch.optim.SGD(model.parameters(), 1e-3, 0.9, fused=True))
 
 
 # Adam divides by the size of a gradient: a step of an element whose gradient is rounding alone is
 # rounding too, so eps is large here
-@behaviour()
+@behaviour(nets=NARROW)
 def adam_one_by_one(model, x):
     rest = {"lr": 1e-3, "eps": 1e-3, "amsgrad": True}
     return trained(model, x, torch.optim.Adam(model.parameters(), foreach=False, **rest))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def adam_foreach(model, x):
     return trained(model, x, torch.optim.Adam(model.parameters(), 1e-3, eps=1e-3, foreach=True))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def adam_fused(model, x):
     return trained(model, x, torch.optim.AdamW(model.parameters(), 1e-3, eps=1e-3, fused=True))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def groups_of_parameters(model, x):
     first, *others = parts(model)
     rest = [p for part in others for p in part.parameters()]
@@ -71,14 +71,14 @@ def groups_of_parameters(model, x):
     return trained(model, x, torch.optim.SGD(groups, lr=1e-3))
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_cosine_schedule(model, x):
     optimiser = torch.optim.SGD(model.parameters(), lr=1e-2)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, 2)
     return trained(model, x, optimiser, schedule), schedule.get_last_lr()
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def an_optimiser_with_a_closure(model, x):
     optimiser = torch.optim.LBFGS(in_rows(model).eval().parameters(), lr=1e-3, max_iter=2)
 
@@ -91,7 +91,7 @@ def an_optimiser_with_a_closure(model, x):
     return optimiser.step(closure).detach(), model(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def an_optimisers_state_loaded_again(model, x):
     optimiser = torch.optim.SGD(model.parameters(), 1e-3, 0.9)
     trained(model, x, optimiser)
@@ -116,7 +116,7 @@ def data_set_anew(model, x):
     return model(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_vector_of_all_parameters(model, x):
     in_rows(model).eval()(x)
     vector = nn.utils.parameters_to_vector(model.parameters())
@@ -124,7 +124,7 @@ def a_vector_of_all_parameters(model, x):
     return vector, model(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def parameters_drawn_anew(model, x):
     in_rows(model).eval()(x)
     generator = torch.Generator().manual_seed(1)

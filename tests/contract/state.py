@@ -9,7 +9,7 @@ import pickle
 import torch
 from torch import nn
 
-from contract.behaviour import behaviour, gradients, holders, loss, numbers, parts
+from contract.behaviour import NARROW, behaviour, gradients, holders, loss, numbers, parts
 
 
 def through_a_file(thing, **options):
@@ -106,7 +106,7 @@ def a_state_through_a_file(model, x):
     return load(model, {name: t * 2 for name, t in state.items()}), model.eval()(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_state_that_is_assigned(model, x):
     state = {name: t.clone() * 2 for name, t in model.state_dict().items()}
     found = load(model, state, assign=True)
@@ -143,7 +143,7 @@ def a_state_that_need_not_fit(model, x):
     return load(model, state, strict=False), model.eval()(x)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_deep_copy(model, x):
     loss(model(x)).backward()
     copied = copy.deepcopy(model)
@@ -154,7 +154,7 @@ def a_deep_copy(model, x):
     return gradients(model), gradients(copied), numbers(model), numbers(copied)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_pickled_copy(model, x):
     model.eval()(x)
     copied = pickle.loads(pickle.dumps(model))
@@ -162,7 +162,7 @@ def a_pickled_copy(model, x):
     return copied(x), numbers(copied)
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def a_model_through_a_file(model, x):
     copied = through_a_file(model.train(), weights_only=False)
     loss(copied(x)).backward()

@@ -6,7 +6,7 @@ import io
 
 import torch
 
-from contract.behaviour import behaviour, gradients, loss, numbers
+from contract.behaviour import NARROW, behaviour, gradients, loss, numbers
 
 SMALL = ("lenet", "groups")  # tracing takes torch's ResNet-18 several seconds
 
@@ -55,7 +55,7 @@ def exported(model, x):
     return file.getvalue()
 
 
-@behaviour()
+@behaviour(nets=NARROW)
 def exported_and_loaded_again(model, x):
     program = torch.export.load(io.BytesIO(exported(model, x)))
     return program.module()(x).detach(), sorted(program.state_dict)
