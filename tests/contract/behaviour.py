@@ -75,7 +75,8 @@ def same(got: Any, expected: Any, note: str = "") -> None:
         assert_close(got, expected, NET_GRADIENT, note)
     elif isinstance(expected, Mapping):
         assert list(got) == list(expected), note
-        if expected and all(isinstance(t, Tensor) for t in expected.values()):
+        tensors = [isinstance(t, Tensor) for t in (*got.values(), *expected.values())]
+        if tensors and all(tensors):
             assert [t.dtype for t in got.values()] == [t.dtype for t in expected.values()]
             assert_gradients_close(got, expected)
         else:

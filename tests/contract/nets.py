@@ -25,6 +25,14 @@ net Groups(x: [N, 3, H, W]) {
 }
 """
 
+SMALL = """netdsl 1
+net Small(x: [N, 3, H, W]) {
+  return x -> conv(6, 3, bias=false) as conv1 -> bn as bn1 -> relu
+           -> conv(8, 3, bias=false) as conv2 -> bn as bn2 -> relu
+           -> global_avg_pool -> linear(5) as fc
+}
+"""
+
 
 class LeNet(nn.Module):
     """models/lenet.net in torch.nn."""
@@ -55,6 +63,20 @@ class Groups(nn.Module):
         a = nn.functional.gelu(self.norm1(self.conv1(x)))
         b = self.norm2(self.conv2(a))
         return self.fc(self.norm3((a + b).relu().mean((2, 3))))
+
+
+class Small(nn.Module):
+    """SMALL in torch.nn."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+        self.conv2, self.bn2 = nn.Conv2d(6, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.bn2(self.conv2(self.bn1(self.conv1(x)).relu())).relu()
+        return self.fc(y.mean((2, 3)))
 
 
 class Narrow(torchvision.models.ResNet):
@@ -91,6 +113,7 @@ NETS = {
         lambda: torchvision.models.resnet18(num_classes=7),
         (3, 33, 33),  # 2 × 2 at its last stage: normalised over 12 values
     ),
+    "small": Net(lambda: netdsl.loads(SMALL, seed=0), Small, (3, 8, 10)),
     "narrow": Net(narrow, Narrow, (3, 33, 33)),
     "groups": Net(lambda: netdsl.loads(GROUPS, seed=0), Groups, (3, 8, 10)),
 }
