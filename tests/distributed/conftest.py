@@ -1,10 +1,12 @@
-"""Two processes in one gloo group, started once a file; a test hands them a function to run."""
+"""Two processes in one gloo group, started once for all files; a test hands them a function to run.
+Where one failed, those of the next test are new."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 import pytest
 import torch.multiprocessing as mp
@@ -13,34 +15,45 @@ from serving import SECONDS, WORLD, serve
 Part = Callable[[int], None]
 
 
-@pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Part], None]]:
-    """Runs a function of the file in both processes, given the rank; fails as either fails."""
-    meeting = tmp_path_factory.mktemp("group") / "meeting"
-    context = mp.get_context("spawn")
-    pipes, processes = [], []
-    for rank in range(WORLD):
-        ours, theirs = context.Pipe()
-        process = context.Process(target=serve, args=(rank, meeting, theirs), daemon=True)
-        process.start()
-        pipes.append(ours)
-        processes.append(process)
+class Both:
+    """Runs a function of a file in both processes, given the rank; fails as either fails."""
 
-    def run(part: Part) -> None:
-        for pipe in pipes:
+    def __init__(self, folder: Callable[[], Path]) -> None:
+        self._folder = folder
+        self._running: list[tuple[Connection, BaseProcess]] = []
+
+    def __call__(self, part: Part) -> None:
+        if not self._running:
+            self._start()
+        for pipe, _ in self._running:
             pipe.send(part)
-        failures = [answer(rank, pipe) for rank, pipe in enumerate(pipes)]
+        failures = [answer(rank, pipe) for rank, (pipe, _) in enumerate(self._running)]
         if any(failures):
+            self.stop()
             pytest.fail("\n".join(filter(None, failures)), pytrace=False)
 
-    yield run
-    for pipe in pipes:
-        with suppress(OSError):  # of a process that is gone
-            pipe.send(None)
-    for process in processes:
-        process.join(5)
-        if process.is_alive():
+    def _start(self) -> None:
+        meeting = self._folder() / "meeting"
+        context = mp.get_context("spawn")
+        for rank in range(WORLD):
+            ours, theirs = context.Pipe()
+            process = context.Process(target=serve, args=(rank, meeting, theirs), daemon=True)
+            process.start()
+            self._running.append((ours, process))
+
+    def stop(self) -> None:
+        for pipe, process in self._running:
             process.kill()
+            process.join()
+            pipe.close()
+        self._running.clear()
+
+
+@pytest.fixture(scope="session")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Both]:
+    pair = Both(lambda: tmp_path_factory.mktemp("group"))
+    yield pair
+    pair.stop()
 
 
 def answer(rank: int, pipe: Connection) -> str:

@@ -16,16 +16,16 @@ SECONDS = 60
 
 
 def serve(rank: int, meeting: Path, pipe: Connection) -> None:
-    """Run what comes through the pipe until it is None; an answer each, "" or the traceback."""
+    """Run what comes through the pipe; an answer each, "" or the traceback."""
     torch.set_num_threads(1)
     limit = timedelta(seconds=SECONDS / 2)
     where: dict[str, Any] = {"init_method": meeting.as_uri(), "timeout": limit}
     dist.init_process_group("gloo", rank=rank, world_size=WORLD, **where)
-    while part := pipe.recv():
+    while True:
+        part = pipe.recv()
         torch.manual_seed(0)
         try:
             part(rank)
             pipe.send("")
         except BaseException:
             pipe.send(traceback.format_exc())
-    dist.destroy_process_group()
