@@ -101,6 +101,32 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(tmp_path: Path, optim: str,
     assert without_time(history) == without_time(expected)
 
 
+@pytest.mark.parametrize(
+    ("where", "forgotten"),
+    [
+        (nn.Module, "load_state_dict"),
+        (torch.optim.Optimizer, "load_state_dict"),
+        (torch, "set_rng_state"),
+    ],
+    ids=["weights", "momenta", "masks"],
+)
+def test_a_run_that_forgets_a_part_of_its_checkpoint_has_other_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, where: object, forgotten: str
+) -> None:
+    file = tmp_path / "run.ckpt"
+    train(net(), blobs(), epochs=2, batch=8, checkpoint=file)
+
+    def resumed() -> dict[str, bytes]:
+        model = net()
+        train(model, blobs(), epochs=3, batch=8, resume=file)
+        return bits(model)
+
+    found = resumed()
+    assert resumed() == found
+    monkeypatch.setattr(where, forgotten, lambda *_: None)
+    assert resumed() != found
+
+
 def test_a_resumed_optimiser_keeps_the_memory_layout_of_its_parameters(tmp_path: Path) -> None:
     # a fused step goes through the memory of a weight and of its momenta side by side
     def conv() -> nn.Module:
