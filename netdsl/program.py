@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from netdsl.backends.torch import TorchBackend
+from netdsl.backends import backends
 from netdsl.errors import InputError, Problem
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Parameter
@@ -163,13 +163,12 @@ class Program:
         if found is not None:
             return found
         bindings = dict(zip(self.size_names, map(int, sizes), strict=False))
-        backend = TorchBackend(dtype, device)
         with pause_collector():
             try:
                 concrete = with_sizes(graph, bindings)
             except Problem as problem:
                 raise InputError((problem.at(None),)) from None
-            made = plan(concrete, (backend,), dtype, device)
+            made = plan(concrete, backends(dtype, device), dtype, device)
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]

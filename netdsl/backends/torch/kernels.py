@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from netdsl.backend import Decline, Kernel
+from netdsl.backend import Backend, Decline, Kernel
 from netdsl.fusions.region import Fused
 from netdsl.ir import Node
 from netdsl.lazy import torch
@@ -16,11 +16,14 @@ from netdsl.recur import Loop
 
 class TorchBackend:
     """Every op by its reference; fused regions by a plan of their own, so that temporaries inside
-    them are written in place."""
+    them are written in place. `before` are the backends that are asked first there too."""
 
     name = "torch"
 
-    def __init__(self, dtype: torch.dtype, device: torch.device) -> None:
+    def __init__(
+        self, dtype: torch.dtype, device: torch.device, before: tuple[Backend, ...] = ()
+    ) -> None:
+        self._backends = (*before, self)
         self._dtype = dtype
         self._device = device
 
@@ -40,7 +43,7 @@ class TorchBackend:
 
     def _loop(self, loop: Loop) -> Kernel:
         """A recurrence with one plan for all its steps."""
-        step = plan(loop.step, (self,), self._dtype, self._device)
+        step = plan(loop.step, self._backends, self._dtype, self._device)
 
         def run(*operands: Any) -> tuple[Any, ...]:
             return loop.run(step, operands)
@@ -48,7 +51,7 @@ class TorchBackend:
         return run
 
     def _region(self, fused: Fused, owned: int | None) -> Kernel:
-        body = plan(fused.body, (self,), self._dtype, self._device, owned=owned)
+        body = plan(fused.body, self._backends, self._dtype, self._device, owned=owned)
         if len(fused.body.outputs) == 1:
             return lambda *tensors: body(tensors)[0]
         return lambda *tensors: tuple(body(tensors))
