@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -20,6 +20,20 @@ class Decline:
     reason: str
 
 
+@dataclass(frozen=True)
+class Packed:
+    """A kernel that gains where an operand which calls share (a weight) was laid out for it once;
+    it takes that operand plain too.
+
+    operand  its position
+    pack     the operand in the kernel's layout
+    """
+
+    kernel: Kernel
+    operand: int
+    pack: Callable[[Any], Any]
+
+
 class Backend(Protocol):
     """Kernels for nodes with concrete types."""
 
@@ -32,3 +46,9 @@ class Backend(Protocol):
 
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         """The node's kernel writing into the memory of the operand at `position`."""
+
+    def packed(
+        self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
+    ) -> Packed | Decline:
+        """A kernel that packs one of the operands in `shared`, those that calls have in common; at
+        `position` is the operand whose memory the result takes (None: memory of its own)."""

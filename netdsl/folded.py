@@ -1,4 +1,5 @@
-"""Folded weights between calls: kept while nothing that they were made from can have changed.
+"""Folded and packed weights between calls: kept while nothing that they were made from can have
+changed.
 
 `_version` alone does not see fused optimisers or writes through `p.data`; so a guard holds each
 tensor's address and version, the number of optimiser steps taken in this process, and what the
@@ -21,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
+from netdsl.kept import Kept
 from netdsl.runtime import versions
 
 _steps = 0
@@ -38,11 +40,11 @@ register_optimizer_step_post_hook(_count_step)
 _WORDS = {1: torch.int8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
-class Frozen:
-    """The saved results of a prelude for the same tensors, whatever is written through `p.data`."""
+class Frozen(Kept):
+    """Kept for the same tensors, whatever is written through `p.data`."""
 
     def __init__(self, sources: Sequence[Tensor], results: list[Tensor]) -> None:
-        self.results = results
+        super().__init__(results)
         self._sources = list(sources)
         self._versions = versions(sources)
 
@@ -51,11 +53,11 @@ class Frozen:
         return all(map(is_, sources, self._sources)) and versions(sources) == self._versions
 
 
-class Folded:
-    """The saved results of a prelude and the guard of the tensors that they came from."""
+class Folded(Kept):
+    """Kept while the guard of the tensors sees no change."""
 
     def __init__(self, sources: Sequence[Tensor], results: list[Tensor]) -> None:
-        self.results = results
+        super().__init__(results)
         self._state = _state(sources)
         # views of the sources, which keep their addresses from being used again
         words = [t.detach().view(_WORDS[t.element_size()]) for t in sources]
@@ -67,7 +69,7 @@ class Folded:
         self._seen = self._look()
 
     def fresh(self, sources: Sequence[Tensor]) -> bool:
-        """Whether the results still follow from these tensors."""
+        """Whether versions, addresses and bits are as they were."""
         return (
             _state(sources) == self._state
             and None not in self._state[1]

@@ -22,6 +22,7 @@ from netdsl.externs import externs_of, plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Output
+from netdsl.kept import Kept
 from netdsl.layout import prefers_channels_last
 from netdsl.memory import keep_freed_memory
 from netdsl.modes import SEED, modal_paths, specialise
@@ -104,7 +105,7 @@ class NetModule(Namespace):
         self._modal_paths = modal_paths(graph)
         self._programs: dict[Any, Program] = {}
         self._castable = castable(graph)
-        self._folded: dict[str, Folded | Frozen] = {}
+        self._folded: dict[str, Kept] = {}
         self._frozen: list[tuple[str, ...]] = []  # of a frozen net, what required a gradient before
         self._seen_sizes: dict[Any, list[int]] = {}
         self._cuts: dict[tuple[tuple[Called, ...], bool], Cut] = {}
@@ -159,10 +160,9 @@ class NetModule(Namespace):
         program = self._programs.get(mode) or self._program(*mode)
         if program.seeded:
             pool.append(_draw_seed())
-        if program.prelude_fetch:
-            pool += self._prelude(program, pool, training)
+        kept = self._keep(program, pool, training) if program.kept_fetch else None
         operands = [pool[i] for i in program.fetch]
-        results = run(program, operands, sizes)
+        results = run(program, operands, sizes, kept)
         return self._finish(program.outputs[: program.visible], results)
 
     def _parameters_and_buffers(self) -> list[Tensor]:
@@ -258,7 +258,8 @@ class NetModule(Namespace):
     ) -> Program:
         paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}:{mixed}"
+        frozen = bool(self._frozen)
+        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}:{mixed}:{frozen}"
 
         def make() -> Program:
             lowered = lower(
@@ -269,23 +270,26 @@ class NetModule(Namespace):
                 synced=self._synced,
                 mixed=mixed,
             )
-            return Program(key, lowered, self._keys, self._size_names, mixed is not None)
+            return Program(key, lowered, self._keys, self._size_names, mixed is not None, frozen)
 
         program = self._programs[training, wanted, mixed] = register(key, make)
         return program
 
-    def _prelude(
-        self, program: Program, pool: Sequence[Tensor], training: tuple[bool, ...]
-    ) -> list[Tensor]:
-        """The folded weights: kept between calls in eval, made anew in training."""
-        sources = [pool[i] for i in program.prelude_fetch]
+    def _keep(
+        self, program: Program, pool: list[Tensor], training: tuple[bool, ...]
+    ) -> Kept | None:
+        """Add the folded weights to the pool: kept between calls in eval, made anew in training."""
+        prelude = [pool[i] for i in program.prelude_fetch]
         if True in training:
-            return program.prelude(sources)
-        folded = self._folded.get(program.key)
-        if folded is None or not folded.fresh(sources):
+            pool += program.prelude(prelude)
+            return None
+        sources = [pool[i] for i in program.kept_fetch]
+        kept = self._folded.get(program.key)
+        if kept is None or not kept.fresh(sources):
             guarded = Frozen if self._frozen else Folded
-            folded = self._folded[program.key] = guarded(sources, program.prelude(sources))
-        return folded.results
+            kept = self._folded[program.key] = guarded(sources, program.prelude(prelude))
+        pool += kept.results
+        return kept
 
     def _interpret(
         self,
@@ -353,12 +357,14 @@ class NetModule(Namespace):
         if not self._frozen:
             self._frozen.append(tuple(n for n, p in self.named_parameters() if p.requires_grad))
             self.requires_grad_(False)
+            self._programs.clear()
         return self
 
     def unfreeze(self) -> NetModule:
         """As it was before `freeze`, in eval."""
         for name in self._frozen.pop() if self._frozen else ():
             self.get_parameter(name).requires_grad_()
+        self._programs.clear()
         self._drop_folded()
         return self
 

@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from netdsl.cut import forward_backward, prelude_main
 from netdsl.differentiate import differentiate
+from netdsl.fusions.conv_sum import fuse_conv_sum
 from netdsl.fusions.pointwise import fuse_pointwise
 from netdsl.ir import Builder, Graph
 from netdsl.modes import specialise
@@ -42,6 +43,9 @@ CLEAN: dict[str, Entry] = {
     "fold-bn": Entry(fold_bn, "bn in eval moves into the weights before it", inference=True),
 }
 FUSE: dict[str, Entry] = {
+    "fuse-conv-sum": Entry(
+        fuse_conv_sum, "a convolution adds the shortcut to its result", inference=True
+    ),
     "fuse-pointwise": Entry(fuse_pointwise, "chains of pointwise ops become one region"),
 }
 PASSES = {**CLEAN, **FUSE}

@@ -5,12 +5,12 @@ Every step has its kernel, the slots it reads and writes, and the slots whose me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from netdsl.backend import Backend, Decline, Kernel
+from netdsl.backend import Backend, Decline, Kernel, Packed
 from netdsl.ir import Constant, Graph, Input, Parameter, Source
 from netdsl.lazy import torch
 from netdsl.liveness import Liveness, liveness, overwritable, size_of
@@ -38,6 +38,7 @@ class Plan:
 
     inputs     keys of the tensors that a call takes, in order
     constants  tensors that follow them in the slots
+    packs      (slot of an input, how it is packed) of the packed operands, which come after those
     copies     positions of outputs that would share memory with an input or another output, or that
                are views, which autograd would let nobody write into
     peak       bytes of the buffers alive at once, inputs and parameters not counted
@@ -46,6 +47,7 @@ class Plan:
     graph: Graph
     inputs: tuple[str, ...]
     constants: tuple[Tensor, ...]
+    packs: tuple[tuple[int, Callable[[Tensor], Tensor]], ...]
     steps: tuple[Step, ...]
     outputs: tuple[int, ...]
     copies: frozenset[int]
@@ -59,9 +61,17 @@ class Plan:
     def _slots(self) -> int:
         return 1 + max((r for s in self.steps for r in s.results), default=-1)
 
-    def __call__(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The outputs, each in memory of its own."""
-        slots = [*tensors, *self.constants]
+    def pack(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """The packed operands of calls that have these inputs in common."""
+        return [pack(tensors[i]) for i, pack in self.packs]
+
+    def __call__(
+        self, tensors: Sequence[Tensor], packed: Sequence[Tensor] | None = None
+    ) -> list[Tensor]:
+        """The outputs, each in memory of its own; without `packed` from plain operands."""
+        if packed is None:
+            packed = [tensors[i] for i, _ in self.packs]
+        slots = [*tensors, *self.constants, *packed]
         slots += [None] * (self._slots - len(slots))  # type: ignore[list-item]
         for kernel, operands, results, frees in self._code:
             made = kernel(*[slots[i] for i in operands])
@@ -85,39 +95,70 @@ def plan(
     device: torch.device,
     *,
     owned: int | None = None,
+    shared: Collection[str] = (),
 ) -> Plan:
     """The steps of a graph with concrete sizes, each by the first backend that has a kernel.
 
-    The memory of input number `owned` may be written over.
+    The memory of input number `owned` may be written over. The inputs and parameters whose keys are
+    in `shared` are the same at many calls, so kernels may have them packed.
     """
     given = [(n, node.op) for n, node in graph.items if isinstance(node.op, (Input, Parameter))]
     constants = [(n, node.op) for n, node in graph.items if isinstance(node.op, Constant)]
-    slot = {Value(n, 0, op.type): i for i, (n, op) in enumerate((*given, *constants))}
     live = liveness(graph, owned)
+    work = [n for n, node in graph.items if not isinstance(node.op, Source)]
+    position = {n: overwritable(graph, live, n) for n in work}
+    common = {n for n, op in given if op.key in shared}
+    packed = _packed(graph, backends, position, common) if common else {}
+    slot = {Value(n, 0, op.type): i for i, (n, op) in enumerate((*given, *constants))}
+    packs = tuple((slot[graph.operands(n)[p.operand]], p.pack) for n, p in packed.items())
+    layouts = {n: len(slot) + i for i, n in enumerate(packed)}
+    free = len(slot) + len(packs)
     ends: dict[int, list[Value]] = {}
     for value, owner in live.buffer.items():
         ends.setdefault(live.last.get(owner, value.node), []).append(value)
     steps: list[Step] = []
-    for n, node in graph.items:
-        if isinstance(node.op, Source):
-            continue
+    for n in work:
         for value in graph.results(n):
-            slot[value] = len(slot)
-        operands = graph.operands(n)
-        position = overwritable(graph, live, n)
-        kernel = _kernel(graph, backends, live, n, position)
+            slot[value] = free
+            free += 1
+        operands = [slot[v] for v in graph.operands(n)]
+        if n in packed:
+            kernel = packed[n].kernel
+            operands[packed[n].operand] = layouts[n]
+        else:
+            kernel = _kernel(graph, backends, live, n, position[n])
         frees = tuple(slot[v] for v in ends.get(n, ()) if v not in live.borrowed)
         results = tuple(slot[v] for v in graph.results(n))
-        steps.append(Step(n, kernel, tuple(slot[v] for v in operands), results, frees, position))
+        steps.append(Step(n, kernel, tuple(operands), results, frees, position[n]))
     return Plan(
         graph,
         tuple(op.key for _, op in given),
         tuple(torch.tensor(op.value, dtype=dtype, device=device) for _, op in constants),
+        packs,
         tuple(steps),
         tuple(slot[o.value] for o in graph.outputs),
         _copies(graph, live),
         _peak(graph, live, steps, dtype.itemsize),
     )
+
+
+def _packed(
+    graph: Graph,
+    backends: Sequence[Backend],
+    position: Mapping[int, int | None],
+    common: Collection[int],
+) -> dict[int, Packed]:
+    """The nodes whose kernels have one of the `common` inputs packed."""
+    found: dict[int, Packed] = {}
+    for n, place in position.items():
+        values = graph.operands(n)
+        shared = [i for i, v in enumerate(values) if v.node in common]
+        for backend in backends if shared else ():
+            packed = backend.packed(graph.node(n), tuple([v.type for v in values]), shared, place)
+            if not isinstance(packed, Decline):
+                found[n] = packed
+                break
+    return found
 
 
 def _kernel(

@@ -15,6 +15,7 @@ from netdsl.backends import backends
 from netdsl.errors import InputError, Problem
 from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Parameter
+from netdsl.kept import Kept
 from netdsl.modes import SEED
 from netdsl.pause import pause_collector
 from netdsl.pipeline import Lowered
@@ -32,6 +33,8 @@ class Program:
     program is `seeded`, and the prelude's results.
 
     fetch, prelude_fetch  positions in the pool of what the forward graph and the prelude take
+    kept_fetch            positions of what is kept between calls was made from: what the prelude
+                          takes, of a frozen net all parameters
     backward_operands     where each operand of backward comes from: forward's "operands", its
                           "results" or the "cotangents", and the position there
     gradients             of each operand of forward, the position of its gradient in backward's
@@ -42,6 +45,7 @@ class Program:
     rest                  positions of the operands of forward that backward does without
     updated               positions of the operands that a call replaces (running statistics)
     mixed                 whether the graphs have casts: the type `float` is float32 then
+    frozen                whether the parameters stay as they are
     """
 
     def __init__(
@@ -51,6 +55,7 @@ class Program:
         keys: Sequence[str],
         size_names: tuple[str, ...],
         mixed: bool = False,
+        frozen: bool = False,
     ) -> None:
         self.key = key
         self.mixed = mixed
@@ -66,6 +71,14 @@ class Program:
             for op in given(lowered.forward)
         )
         self.prelude_fetch = tuple(pool[op.key] for op in given(lowered.prelude))
+        owned = [op.key for op in given(lowered.forward) if isinstance(op, Parameter)]
+        kept = {pool[key]: None for key in owned} if frozen else {}
+        self.kept_fetch = tuple({**dict.fromkeys(self.prelude_fetch), **kept})
+        self._shared = {
+            op.key
+            for op in given(lowered.forward)
+            if _role(op) == "saved" or (frozen and isinstance(op, Parameter))
+        }
         self._plans: dict[tuple[Any, ...], Plan] = {}
         self._lock = Lock()
         self._link(lowered.forward, lowered.backward)
@@ -102,13 +115,17 @@ class Program:
             operands[o.name] for o in forward.outputs if o.role == "update" and o.name in operands
         }
 
-    def forward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
-        """Results in the order of the forward graph's outputs."""
-        return self._run("forward", self.lowered.forward, sizes, tensors)
+    def forward(
+        self, tensors: Sequence[Tensor], sizes: Sequence[int], kept: Kept | None = None
+    ) -> list[Tensor]:
+        """Results in the order of the forward graph's outputs; with the packed weights of calls
+        that share theirs."""
+        return self._run("forward", self.lowered.forward, sizes, tensors, kept)
 
     def prelude(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The folded weights; no size reaches them."""
-        return self._run("prelude", self.lowered.prelude, (), tensors)
+        prelude = self.lowered.prelude
+        return self._run("prelude", prelude, (), tensors) if prelude.outputs else []
 
     def backward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """Gradients in the order of the backward graph's outputs."""
@@ -142,13 +159,19 @@ class Program:
         return torch.float32 if self.mixed else like.dtype
 
     def _run(
-        self, part: str, graph: Graph, sizes: Sequence[int], tensors: Sequence[Tensor]
+        self,
+        part: str,
+        graph: Graph,
+        sizes: Sequence[int],
+        tensors: Sequence[Tensor],
+        kept: Kept | None = None,
     ) -> list[Tensor]:
         """The results of a part's plan; every cast stands in the graph, so autocast is off."""
         like = floating_like(tensors)
         made = self._plan(part, graph, sizes, self.float(like), like.device)
+        packed = kept.packed(made, tensors) if kept is not None and made.packs else None
         with no_autocast(like):
-            return made(tensors)
+            return made(tensors, packed)
 
     def _plan(
         self,
@@ -168,7 +191,8 @@ class Program:
                 concrete = with_sizes(graph, bindings)
             except Problem as problem:
                 raise InputError((problem.at(None),)) from None
-            made = plan(concrete, backends(dtype, device), dtype, device)
+            shared = self._shared if part == "forward" else ()
+            made = plan(concrete, backends(dtype, device), dtype, device, shared=shared)
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]

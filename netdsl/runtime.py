@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from netdsl.ir import Graph
+from netdsl.kept import Kept
 from netdsl.op import Type
 from netdsl.pause import pause_collector
 from netdsl.program import Program, floating_like, given, no_autocast
@@ -209,7 +210,9 @@ def _backward(ctx: Any, cotangents: list[Tensor | None]) -> tuple[Any, ...]:
 forward.register_autograd(_backward, setup_context=_setup_context)
 
 
-def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[Tensor]:
+def run(
+    program: Program, operands: list[Tensor], sizes: list[int], kept: Kept | None = None
+) -> Sequence[Tensor]:
     """The results of a program: through the operator where something traces, tied for autograd
     where a gradient is wanted, else straight through the plan."""
     if torch.compiler.is_compiling():
@@ -218,6 +221,6 @@ def run(program: Program, operands: list[Tensor], sizes: list[int]) -> Sequence[
     if program.lowered.backward.outputs:
         return Differentiable.apply(program, sizes, *operands)  # type: ignore[no-untyped-call,no-any-return]
     if not torch.is_grad_enabled():
-        return program.forward(operands, sizes)
+        return program.forward(operands, sizes, kept)
     with torch.no_grad():  # a parameter without a path to an output may want a gradient
-        return program.forward(operands, sizes)
+        return program.forward(operands, sizes, kept)

@@ -54,6 +54,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("pipeline", "backend", "liveness"),
     ("plan",),
     ("backends",),
+    ("kept",),
     ("program",),
     ("runtime",),
     ("artifact", "weights", "folded", "layout", "namespaces", "externs", "called", "module"),

@@ -48,8 +48,16 @@ class Fused(Op):
 
     @property
     def overwrites(self) -> tuple[int, ...]:  # type: ignore[override]
-        """Any operand whose memory nobody needs may be taken inside."""
-        return tuple(range(len(self.body.inputs)))
+        """The operands that an op of the body may write over, where nobody needs them."""
+        position = {n: i for i, (n, _) in enumerate(self.body.sources(Input))}
+        found = {
+            position[xs[i].node]
+            for n, node in self.body.items
+            for xs in (self.body.operands(n),)
+            for i in node.op.overwrites
+            if xs[i].node in position
+        }
+        return tuple(sorted(found))
 
     def infer(self, *operands: Type) -> tuple[Type, ...]:
         body = _typed(self.body, operands)

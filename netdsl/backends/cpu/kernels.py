@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeAlias
+from collections.abc import Callable, Collection
 
-from netdsl.backend import Decline, Kernel
-from netdsl.backends.cpu import unfolded
+from netdsl.backend import Decline, Kernel, Packed
+from netdsl.backends.cpu import onednn, unfolded
+from netdsl.fusions.region import Fused
 from netdsl.ir import Node
 from netdsl.lazy import torch
 from netdsl.op import Op, Type
 from netdsl.ops.conv import Conv, ConvGrad
+from netdsl.ops.linear import Linear
 
 # (op, types of its operands, which results are used, the dtype of floats) -> kernel
-Choice: TypeAlias = Callable[[Any, tuple[Type, ...], tuple[bool, ...], Any], Kernel | Decline]
-
-CHOICES: dict[type[Op], Choice] = {
+KERNELS: dict[type[Op], Callable[..., Kernel | Decline]] = {
     Conv: unfolded.conv,
     ConvGrad: unfolded.conv_grad,
+    Linear: onednn.linear,
 }
+# (op, types, positions of shared operands, position written over, the dtype of floats) -> kernel
+PACKED: dict[type[Op], Callable[..., Packed | Decline]] = {
+    Conv: onednn.conv,
+    Fused: onednn.conv_sum,
+}
+
+NOTHING = Decline("nothing is faster than the op's own kernel")
 
 
 class CpuBackend:
@@ -32,10 +39,16 @@ class CpuBackend:
     def kernel(
         self, node: Node, operands: tuple[Type, ...], used: tuple[bool, ...]
     ) -> Kernel | Decline:
-        choice = CHOICES.get(type(node.op))
-        if choice is None:
-            return Decline("nothing is faster than the op's own kernel")
-        return choice(node.op, operands, used, self._dtype)
+        choice = KERNELS.get(type(node.op))
+        return NOTHING if choice is None else choice(node.op, operands, used, self._dtype)
 
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
-        return Decline("nothing is faster than the op's own kernel")
+        return NOTHING
+
+    def packed(
+        self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
+    ) -> Packed | Decline:
+        choice = PACKED.get(type(node.op))
+        if choice is None:
+            return NOTHING
+        return choice(node.op, operands, shared, position, self._dtype)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from functools import partial
 from typing import Any
 
-from netdsl.backend import Backend, Decline, Kernel
+from netdsl.backend import Backend, Decline, Kernel, Packed
 from netdsl.fusions.region import Fused
 from netdsl.ir import Node
 from netdsl.lazy import torch
@@ -40,6 +41,11 @@ class TorchBackend:
         if isinstance(node.op, Fused):
             return self._region(node.op, position)
         return partial(node.op.inplace, position)
+
+    def packed(
+        self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
+    ) -> Packed | Decline:
+        return Decline("ATen's kernels take weights as they are")
 
     def _loop(self, loop: Loop) -> Kernel:
         """A recurrence with one plan for all its steps."""
