@@ -17,6 +17,7 @@ from netdsl.errors import InputError, Problem
 from netdsl.ir import Graph, Input, Output, Parameter, Source
 from netdsl.namespaces import REGION, Branch, Called
 from netdsl.op import Type, Value
+from netdsl.record import recorded
 from netdsl.rewrite import with_sizes, with_types
 from netdsl.segments import Call, Segment, below, cut, generic, sized, uncut
 from netdsl.sizes import Poly
@@ -50,7 +51,8 @@ class Piece:
     ) -> Mapping[str, Tensor]:
         """The outputs by name; `bindings` are the sizes of the net's inputs, if the piece is
         `sized`. Raises `InputError` where a rule of shapes does not hold for the tensors."""
-        shapes = [tuple(map(int, t.shape)) for t in tensors]
+        open = recorded() and not self.sized  # to what a tracer leaves open
+        shapes = [tuple(t.shape if open else map(int, t.shape)) for t in tensors]
         declared = [op.type for op in self.graph.inputs]
         named = None if self.sized else generic(declared, shapes)
         found = self._made(named, {}) if named is not None else None

@@ -6,6 +6,7 @@ The oracle that compiled plans are compared with, and the meaning of a fused reg
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netdsl.ir import Constant, Graph, Input, Parameter
@@ -13,6 +14,7 @@ from netdsl.lazy import torch
 from netdsl.op import Op
 from netdsl.ops.cast import Autocast
 from netdsl.recur import Loop
+from netdsl.sizes import evaluate
 from netdsl.supplied import Supplied
 
 if TYPE_CHECKING:
@@ -29,10 +31,12 @@ def interpret(
     functions: Functions | None = None,
     dtype: torch.dtype | None = None,
     mixed: Autocast | None = None,
+    sizes: Mapping[str, Any] | None = None,
 ) -> list[Tensor]:
     """The outputs of a graph without modal ops, in order; `given` has the sources by key, `dtype`
     is that of the type `float` (the first floating tensor's); with `mixed` every op's operands are
-    cast as they come, by its policy, as torch.autocast does."""
+    cast as they come, by its policy, as torch.autocast does. `sizes`: a tracer's symbols for the
+    names of sizes that are left in the graph."""
     like = next((t for t in given.values() if t.is_floating_point()), torch.zeros(()))
     dtype = dtype or like.dtype
     results: list[tuple[Tensor, ...]] = []
@@ -44,16 +48,21 @@ def interpret(
             results.append((torch.tensor(op.value, dtype=dtype, device=like.device),))
         else:
             operands = [results[v.node][v.result] for v in graph.operands(n)]
-            made = _applied(op, operands, functions or {}, mixed)
+            op = op.at_sizes(partial(evaluate, bindings=sizes)) if sizes else op
+            made = _applied(op, operands, functions or {}, mixed, sizes)
             results.append(made if isinstance(made, tuple) else (made,))
     return [results[o.value.node][o.value.result] for o in graph.outputs]
 
 
 def _applied(
-    op: Op, operands: Sequence[Tensor], functions: Functions, mixed: Autocast | None
+    op: Op,
+    operands: Sequence[Tensor],
+    functions: Functions,
+    mixed: Autocast | None,
+    sizes: Mapping[str, Any] | None,
 ) -> Any:
     if isinstance(op, Loop):
-        return _looped(op, operands, functions, mixed)
+        return _looped(op, operands, functions, mixed, sizes)
     if mixed is None:
         return _called(op, operands, functions)
     rule = op.autocast_on(mixed.device)
@@ -78,13 +87,17 @@ def _called(op: Op, operands: Sequence[Tensor], functions: Functions) -> Any:
 
 
 def _looped(
-    loop: Loop, operands: Sequence[Tensor], functions: Functions, mixed: Autocast | None
+    loop: Loop,
+    operands: Sequence[Tensor],
+    functions: Functions,
+    mixed: Autocast | None,
+    sizes: Mapping[str, Any] | None,
 ) -> Any:
     """A recurrence, every step interpreted."""
     keys = [op.key for op in loop.step.inputs]
 
     def step(tensors: Sequence[Tensor]) -> list[Tensor]:
         given = dict(zip(keys, tensors, strict=True))
-        return interpret(loop.step, given, functions, mixed=mixed)
+        return interpret(loop.step, given, functions, mixed=mixed, sizes=sizes)
 
     return loop.run(step, operands)

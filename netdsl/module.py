@@ -46,6 +46,7 @@ from netdsl.ops.cast import Autocast
 from netdsl.passes.autocast import DEVICES, castable
 from netdsl.pipeline import lower
 from netdsl.program import Program
+from netdsl.record import know, record, recorded
 from netdsl.recur import every_node
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import register, run
@@ -141,9 +142,10 @@ class NetModule(Namespace):
         called = called_children(self._branches, self._hooks)
         if called:
             return self._call_children(called, inputs)
+        if recorded():
+            return self._record(inputs)
         sizes = self._sizes(inputs)
-        exporting = torch.compiler.is_exporting()  # what is exported runs where netdsl may not be
-        by_node = self.backend == "reference" or bool(self._uses) or exporting or transformed()
+        by_node = self.backend == "reference" or bool(self._uses) or transformed()
         if self._channels_last and not by_node:
             inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
@@ -152,7 +154,10 @@ class NetModule(Namespace):
             _check_untrained(training, pool[len(inputs) :])
         mixed = self._mixed(inputs) if autocasts(pool[0]) else None
         if by_node or (mixed and not self._plannable(mixed, pool)):
-            return self._interpret(pool, training, sizes, mixed)
+            bindings = dict(zip(self._size_names, sizes, strict=True))
+            outputs, seeded = self._outputs(training)
+            found = self._interpret([*pool, *_seeds(seeded)], training, bindings, mixed)
+            return self._finish(outputs, found)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
@@ -184,7 +189,7 @@ class NetModule(Namespace):
         """A call with the children that have to be called, and our plans between them."""
         like = next((t for t in self.parameters() if t.is_floating_point()), None)
         bindings = bind(self.graph, inputs, like)
-        if self._channels_last and not (torch.compiler.is_exporting() or transformed()):
+        if self._channels_last and not (recorded() or transformed()):
             inputs = tuple([_channels_last(x) for x in inputs])
         training = self._modal[0].training
         cut = self._cuts.get((called, training))
@@ -291,35 +296,57 @@ class NetModule(Namespace):
         pool += kept.results
         return kept
 
+    def _record(self, inputs: Sequence[Tensor]) -> Any:
+        """A call that torch.export or torch.jit.trace writes down: plain ATen, node by node, since
+        it runs where netdsl may not be."""
+        pool = [*inputs, *self._parameters_and_buffers()]
+        training = tuple([module.training for module in self._modal])
+        outputs, seeded = self._outputs(training)
+        results = record(self._known(), training, [*pool, *_seeds(seeded)])
+        return self._finish(outputs, results)
+
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _known(self) -> str:
+        return know(self)
+
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
+    def _outputs(self, training: tuple[bool, ...]) -> tuple[tuple[Output, ...], bool]:
+        """The outputs of a mode, and whether it takes a seed."""
+        graph = self._moded(training)
+        return graph.outputs, any(op.role == "seed" for op in graph.inputs)
+
+    def _moded(self, training: tuple[bool, ...]) -> Graph:
+        paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
+        return specialise(self.graph, paths, self._synced)
+
+    def recorded(self, training: tuple[bool, ...], pool: Sequence[Tensor]) -> list[Tensor]:
+        """The outputs of a mode, at sizes that a tracer may leave open."""
+        inputs = pool[: len(self.graph.inputs)]
+        given = dict(zip(self._keys, pool, strict=False))
+        floats = [given[key] for key, place in self._place_of.items() if place in self._floats]
+        bindings = bind(self.graph, inputs, floats[0] if floats else None)
+        mixed = self._mixed(inputs) if autocasts(pool[0]) else None
+        return self._interpret(pool, training, bindings, mixed)
+
     def _interpret(
         self,
         pool: Sequence[Tensor],
         training: tuple[bool, ...],
-        sizes: Sequence[int],
+        bindings: Mapping[str, Any],
         mixed: Autocast | None,
-    ) -> Any:
-        paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
-        bindings = dict(zip(self._size_names, sizes, strict=True))
-        try:
-            graph = with_sizes(specialise(self.graph, paths, self._synced), bindings)
-        except Problem as problem:
-            raise InputError((problem.at(None),)) from None
-        given = dict(zip(self._keys, pool, strict=True))
-        if any(op.role == "seed" for op in graph.inputs):
-            given[SEED] = _draw_seed()
-            if torch._C._functorch.is_batchedtensor(given[SEED]):
-                raise RuntimeError(
-                    'a net that draws numbers runs under vmap with randomness="same" only: for '
-                    "masks of their own give the examples as one batch"
-                )
+    ) -> list[Tensor]:
+        """The outputs of a mode node by node; the pool ends with the seed, if there is one."""
+        known = {name: size for name, size in bindings.items() if isinstance(size, int)}
+        rest = {name: size for name, size in bindings.items() if name not in known}
+        given = dict(zip((*self._keys, SEED), pool, strict=False))
         functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
+        floats = [key for key, place in self._place_of.items() if place in self._floats]
+        dtypes = [given[key].dtype for key in floats]
         try:
-            floats = [key for key, place in self._place_of.items() if place in self._floats]
-            dtypes = [given[key].dtype for key in floats]
-            results = interpret(graph, given, functions, next(iter(dtypes), None), mixed)
+            graph = with_sizes(self._moded(training), known)
+            return interpret(graph, given, functions, next(iter(dtypes), None), mixed, rest)
         except Problem as problem:
             raise InputError((problem.at(None),)) from None
-        return self._finish(graph.outputs, results)
 
     def _finish(self, outputs: Sequence[Output], results: Sequence[Tensor]) -> Any:
         """Write the buffers' new values back and pack the outputs."""
@@ -419,6 +446,18 @@ def _check_untrained(training: tuple[bool, ...], owned: Sequence[Tensor]) -> Non
     learning = torch.is_grad_enabled() and any(t.requires_grad for t in owned)
     if learning or True in training:
         raise RuntimeError(_frozen("be trained"))
+
+
+def _seeds(wanted: bool) -> list[Tensor]:
+    if not wanted:
+        return []
+    seed = _draw_seed()
+    if torch._C._functorch.is_batchedtensor(seed):
+        raise RuntimeError(
+            'a net that draws numbers runs under vmap with randomness="same" only: for masks of '
+            "their own give the examples as one batch"
+        )
+    return [seed]
 
 
 def _draw_seed() -> Tensor:

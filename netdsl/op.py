@@ -8,6 +8,7 @@ field by its kind, so that equal meaning is equal data.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from typing import (
     TYPE_CHECKING,
@@ -313,6 +314,24 @@ class Op:
         """The op with symbolic sizes among its hyper-parameters changed."""
         new = {k: map_sizes(v, change) for k, v in self.hypers().items()}
         return self if new == self.hypers() else self.of(**new)
+
+    def at_sizes(self, size: Callable[[Size], Any]) -> Op:
+        """The op with a tracer's symbols for the symbolic sizes among its hyper-parameters: no
+        rule for hyper-parameters is asked, and no equality."""
+        found = {name: getattr(self, name) for name in self._fields}
+        symbolic = [name for name, value in found.items() if _symbolic(value)]
+        if not symbolic:
+            return self
+        new = copy(self)
+        for name in symbolic:
+            object.__setattr__(new, name, map_sizes(found[name], size))
+        return new
+
+
+def _symbolic(value: object) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_symbolic, value))
+    return isinstance(value, Poly)
 
 
 def _written(f: Field[Any]) -> str:

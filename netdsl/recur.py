@@ -9,6 +9,7 @@ else is saved (Chen et al. 2016, for a segment of one step).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
@@ -196,6 +197,18 @@ class Recur(Loop):
             types = tuple(v.type for v in self.body.operands(n))
             total = total + node.op.macs(types, node.types)
         return total * self.steps
+
+    def at_sizes(self, size: Callable[[Size], Any]) -> Op:
+        """Of as many steps as there are now: a tracer writes them down one by one."""
+        if not isinstance(self.steps, Poly):
+            return self
+        steps = int(size(self.steps))
+        warnings.warn(
+            f"the {self.steps} steps of a recurrence are recorded one by one: what is recorded has "
+            f"{steps} of them at every size",
+            stacklevel=2,
+        )
+        return replace(self, steps=steps)
 
     def map_sizes(self, change: Callable[[Size], Size]) -> Op:
         def substitute(b: Builder, n: int, node: Node, xs: Values) -> Values | None:

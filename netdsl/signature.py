@@ -51,7 +51,7 @@ def bind(graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None) ->
             _match_shape(declared, x, bindings)
         except Problem as problem:
             raise InputError((problem.at(graph.node(n).span),)) from None
-    return {name: size for name, size in bindings.items() if isinstance(size, int)}
+    return {name: size for name, size in bindings.items() if not isinstance(size, Poly)}
 
 
 def by_position(

@@ -59,6 +59,9 @@ class Supplied(Op):
         same = (operands, types) == (self.operands, self.types)
         return self if same else replace(self, operands=operands, types=types)
 
+    def at_sizes(self, size: Callable[[Size], Any]) -> Op:
+        return self.map_sizes(size)
+
     def arguments(self) -> str:
         return ", ".join((self.extern, *(f"{name}={value}" for name, value in self.given)))
 
