@@ -17,6 +17,7 @@ from netdsl import artifact
 from netdsl.artifact import Manifest
 from netdsl.called import Computes, Cut
 from netdsl.collective import group_name
+from netdsl.counterparts import check_synced, stages
 from netdsl.errors import InputError, Problem
 from netdsl.externs import externs_of, plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
@@ -125,7 +126,7 @@ class NetModule(Namespace):
     def _grow(self) -> None:
         """Children and parameters. After it no attribute is assigned: a child may have its name."""
         parameters = self.graph.parameters
-        places = grow(self, self.graph, self._modal_paths, self._channels_last)
+        places = grow(self, self.graph, self._modal_paths, stages(self.graph), self._channels_last)
         self._places.extend(places)
         self._place_of.update(zip((op.key for op in parameters), places, strict=True))
         floats = (i for i, op in enumerate(parameters) if op.type.dtype == "float")
@@ -191,6 +192,8 @@ class NetModule(Namespace):
         bindings = bind(self.graph, inputs, like)
         if self._channels_last and not (recorded() or transformed()):
             inputs = tuple([_channels_last(x) for x in inputs])
+        if self._synced is not None:
+            check_synced(called, self._branches)
         training = self._modal[0].training
         cut = self._cuts.get((called, training))
         if cut is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Self, TypeAlias
 
 import torch
@@ -19,9 +20,9 @@ Branch: TypeAlias = tuple[str, nn.Module, str, nn.Module]
 # the path of a child that is called, and whether another module or `forward` is in its place
 Called: TypeAlias = tuple[str, bool]
 
-# where a child has what it computes, and the names of its stages that have no module; no name of
-# the text has this form
-REGION, STAGES = "#region", "#stages"
+# where a child has the attributes that are not as they were grown, what it computes, and the names
+# of its stages that have no module; no name of the text has this form
+CHANGED, REGION, STAGES = "#changed", "#region", "#stages"
 
 
 class Namespace(nn.Module):
@@ -46,6 +47,18 @@ class Namespace(nn.Module):
             )
         super().__setattr__(name, value)
 
+    def __getitem__(self, number: int) -> nn.Module:
+        """Of a group whose stages have numbers (`as layer1[]`), the module at one, from the end if
+        negative, as of nn.Sequential; a stage without parameters has none."""
+        names = {*self._modules, *self.__dict__.get(STAGES, ())}
+        count = len([name for name in names if name.isdecimal()])
+        if not -count <= number < count:
+            raise IndexError(f"there are {count} numbered stages, and {number} was asked for")
+        found = self._modules.get(str(number % count))
+        if found is None:
+            raise RuntimeError(f"{number % count} is a stage without parameters: it has no module")
+        return found
+
     def train(self, mode: bool = True) -> Self:
         """As of any module, where a child is called `training` too."""
         self.__dict__["training"] = mode
@@ -54,13 +67,19 @@ class Namespace(nn.Module):
         return self
 
 
-def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: bool) -> list[Place]:
-    """Give `root` the graph's parameters, uninitialised, and a child for every path; the places of
-    the parameters, in order."""
+def grow(
+    root: nn.Module,
+    graph: Graph,
+    paths: Iterable[str],
+    stages: Mapping[str, nn.Module],
+    channels_last: bool,
+) -> list[Place]:
+    """Give `root` the graph's parameters, uninitialised, and a child for every path, that of
+    `stages` if there is one; the places of the parameters, in order."""
     places = []
     for op in graph.parameters:
         path, _, name = op.key.rpartition(".")
-        owner = descend(root, path)
+        owner = descend(root, path, stages)
         images = channels_last and op.type.rank == 4
         tensor = torch.empty(
             op.type.shape,  # type: ignore[arg-type]
@@ -71,7 +90,7 @@ def grow(root: nn.Module, graph: Graph, paths: Iterable[str], channels_last: boo
         held(place)[name] = tensor if op.buffer else nn.Parameter(tensor)
         places.append(place)
     for path in paths:
-        descend(root, path)
+        descend(root, path, stages)
     return places
 
 
@@ -93,13 +112,15 @@ def held(place: Place) -> dict[str, Any]:
     return found
 
 
-def descend(root: nn.Module, path: str) -> nn.Module:
+def descend(
+    root: nn.Module, path: str, stages: Mapping[str, nn.Module] = MappingProxyType({})
+) -> nn.Module:
     """The child at a path, made where it is missing. Any name will do, `forward` too."""
-    module = root
+    module, above = root, ""
     for name in path.split(".") if path else ():
         if name not in module._modules:
-            module._modules[name] = Namespace()
-        module = module._modules[name]  # type: ignore[assignment]
+            module._modules[name] = stages.get(above + name) or Namespace()
+        module, above = module._modules[name], f"{above}{name}."  # type: ignore[assignment]
     return module
 
 
@@ -114,7 +135,7 @@ def branches(root: nn.Module) -> list[Branch]:
 
 
 def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
-    """The children's dicts of hooks; empty ones as long as nobody registers any."""
+    """The children's dicts of hooks and changed attributes; empty as long as nobody sets any."""
     return [
         found
         for *_, child in grown
@@ -123,6 +144,7 @@ def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
             child._forward_pre_hooks,
             child._backward_hooks,
             child._backward_pre_hooks,
+            child.__dict__.get(CHANGED, {}),
         )
     ]
 

@@ -261,6 +261,10 @@ class Op:
         """scale y + shift, channel by channel, by factors in the weights; None if it cannot."""
         return None
 
+    def counterpart(self, *operands: Any, **_: Any) -> tuple[str, dict[str, Any]] | None:
+        """The class of torch.nn that the layer is, by name, and its arguments; None if none is."""
+        return None
+
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         """Multiply-accumulates of one application (0 for what is no contraction)."""
         return 0

@@ -13,7 +13,7 @@ from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
-from torch.jit._trace import TracerWarning
+from torch.jit._trace import TracerWarning, is_tracing
 
 
 class Recorded(Protocol):
@@ -28,7 +28,7 @@ _NETS: WeakValueDictionary[str, Recorded] = WeakValueDictionary()
 
 def recorded() -> bool:
     """Whether a tracer writes the operators down."""
-    return torch.compiler.is_exporting() or torch._C._is_tracing()
+    return torch.compiler.is_exporting() or is_tracing()  # type: ignore[no-untyped-call]
 
 
 def know(net: Recorded) -> str:

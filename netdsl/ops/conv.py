@@ -74,6 +74,21 @@ class Conv(Op):
         bias = Param("bias", (self.c,), bias_init(self.bias_init, self.init, fan_in, fan_out))
         return (weight, bias) if self.bias else (weight,)
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        if not _even(self.pad):
+            return None
+        arguments = {
+            "in_channels": x.shape[1],
+            "out_channels": self.c,
+            "kernel_size": self.k,
+            "stride": self.stride,
+            "padding": tuple(before for before, _ in self.pad),
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "bias": self.bias,
+        }
+        return f"Conv{self.spatial}d", arguments
+
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.convolution(_padded(x, self.pad), weight, bias, *_geometry(self))
 

@@ -6,7 +6,7 @@ y = x mask / (1 - p) in training, y = x in eval (Srivastava et al. 2014, in the 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.kinds import Extent, Flag, Number, Shape
 from netdsl.lazy import torch
@@ -30,6 +30,7 @@ class Dropout(Op):
 
     modal = True
     random = True
+    torch_class: ClassVar[str] = "Dropout"
     p: float = hyper(Number(0, 1, open_high=True, rule="is a probability, 0 <= p < 1"), 0.5)
     shared: bool = hyper(Flag(), False)
 
@@ -48,6 +49,9 @@ class Dropout(Op):
         mask = b(Bernoulli(self.mask_shape(x.type), 1 - self.p, stream), seed)
         return Specialised((b(MaskedScale(1 / (1 - self.p)), x, mask),))
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        return None if self.shared else (self.torch_class, {"p": self.p})
+
     def mask_shape(self, x: Type) -> tuple[Size, ...]:
         """The shape of the independent draws; it broadcasts to x."""
         return x.shape
@@ -59,6 +63,8 @@ class Dropout2d(Dropout):
 
     x [N, C, H, W] -> y [N, C, H, W]
     """
+
+    torch_class = "Dropout2d"
 
     def infer(self, x: Type) -> Type:
         checked_images(self.name, x, 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
 from netdsl.initial import normal
@@ -31,6 +31,9 @@ class Embedding(Op):
 
     def params(self, x: Type) -> tuple[Param, ...]:
         return (Param("weight", (self.n, self.d), normal(1.0)),)
+
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        return "Embedding", {"num_embeddings": self.n, "embedding_dim": self.d}
 
     def reference(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.embedding(x, weight)

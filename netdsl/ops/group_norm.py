@@ -91,6 +91,12 @@ class GN(ByGroup):
     eps: float = hyper(EPS, 1e-5)
     affine: bool = hyper(Flag(), True)
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        if not self.affine:
+            return None
+        groups = {"num_groups": self.groups, "num_channels": x.shape[1]}
+        return "GroupNorm", {**groups, "eps": self.eps}
+
 
 @op("instance_norm")
 class InstanceNorm(ByGroup):

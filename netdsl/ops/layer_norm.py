@@ -73,6 +73,13 @@ class LN(Op):
         weight, bias = Param("weight", shape, ONES), Param("bias", shape, ZEROS)
         return (weight, bias) if self.bias else (weight,)
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        axes = _axes(self.axes, x.rank)
+        if axes != tuple(range(x.rank - len(axes), x.rank)) or not self.affine:
+            return None
+        shape = [x.shape[axis] for axis in axes]
+        return "LayerNorm", {"normalized_shape": shape, "eps": self.eps, "bias": self.bias}
+
     def reference(self, x: Tensor, *owned: Tensor) -> Any:
         return self.normalised(x, *owned)[0]
 

@@ -62,6 +62,10 @@ class Linear(Op):
         bias = Param("bias", (self.d,), bias_init(self.bias_init, self.init, *fans))
         return (weight, bias) if self.bias else (weight,)
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        features = {"in_features": x.shape[-1], "out_features": self.d}
+        return "Linear", {**features, "bias": self.bias}
+
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
 

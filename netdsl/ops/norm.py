@@ -82,6 +82,18 @@ class BN(Op):
         )
         return (affine if self.affine else ()) + (tracked if self.track else ())
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        if isinstance(x.shape[1], Poly):
+            return None
+        arguments = {
+            "num_features": x.shape[1],
+            "eps": self.eps,
+            "momentum": self.momentum,
+            "affine": self.affine,
+            "track_running_stats": self.track,
+        }
+        return f"BatchNorm{max(x.rank - 2, 1)}d", arguments
+
     def specialise(self, b: Build, xs: Values, training: bool, stream: int) -> Specialised:
         if training or not self.track:
             y, _, _, *updates = b.all(

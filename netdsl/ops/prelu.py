@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
 from netdsl.initial import Init
@@ -41,6 +41,9 @@ class PReLU(Op):
                 helps=("give the channels a number, or share one slope: `prelu(per=tensor)`",),
             )
         return (Param("weight", (slopes,), Init("constant", (0.25,))),)
+
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        return "PReLU", {"num_parameters": x.shape[1] if self.per == "channel" else 1}
 
     def reference(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.prelu(x, weight)

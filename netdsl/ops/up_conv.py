@@ -89,6 +89,20 @@ class UpConv(Op):
         bias = Param("bias", (self.c,), bias_init(self.bias_init, self.init, *fans))
         return (weight, bias) if self.bias else (weight,)
 
+    def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
+        arguments = {
+            "in_channels": x.shape[1],
+            "out_channels": self.c,
+            "kernel_size": self.k,
+            "stride": self.stride,
+            "padding": tuple(before for before, _ in self.pad),
+            "output_padding": self.out_pad,
+            "dilation": self.dilation,
+            "groups": self.groups,
+            "bias": self.bias,
+        }
+        return f"ConvTranspose{self.spatial}d", arguments
+
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return torch.convolution(x, weight, bias, *_geometry(self))
 

@@ -8,6 +8,7 @@ from torch import nn
 
 from contract import (  # noqa: F401
     autograd,
+    classes,
     edges,
     inputs,
     larger,

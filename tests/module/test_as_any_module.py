@@ -190,7 +190,7 @@ def test_a_parameter_that_was_removed_is_missed() -> None:
 
 def test_a_part_is_not_called_on_its_own() -> None:
     with pytest.raises(RuntimeError) as raised:
-        small().fc(torch.zeros(1, 8))
+        small().stem(torch.zeros(1, 3, 6, 5))
     assert str(raised.value) == (
         "a part of a net is not called on its own; ask for its path by `outputs=`"
     )
@@ -201,11 +201,11 @@ def test_the_tree_prints_with_its_signature() -> None:
         "NetModule(\n"
         "  x: [N, 3, H, W]\n"
         "  (stem): Namespace(\n"
-        "    (0): Namespace()\n"
-        "    (1): Namespace()\n"
+        "    (0): Conv2d(3, 8, kernel_size=(3, 3), stride=(1, 1), padding=(1, 1))\n"
+        f"    (1): {nn.BatchNorm2d(8)}\n"
         "  )\n"
-        "  (fc): Namespace()\n"
-        "  (dropout1): Namespace()\n"
+        "  (fc): Linear(in_features=8, out_features=5, bias=True)\n"
+        "  (dropout1): Dropout(p=0.5, inplace=False)\n"
         ")"
     )
 
