@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,15 +11,25 @@ if TYPE_CHECKING:
 else:
 
     class _Lazy:
-        def __init__(self, name: str) -> None:
-            self._name = name
+        def __init__(self, load: Callable[[], Any]) -> None:
+            self._load = load
 
         def __getattr__(self, attribute: str) -> Any:
-            value = getattr(importlib.import_module(self._name), attribute)
+            value = getattr(self._load(), attribute)
             setattr(self, attribute, value)
             return value
 
-    torch = _Lazy("torch")
-    F = _Lazy("torch.nn.functional")
+    def _torch() -> Any:
+        import torch  # a statement, which torch.compile can trace
+
+        return torch
+
+    def _functional() -> Any:
+        import torch.nn.functional as F
+
+        return F
+
+    torch = _Lazy(_torch)
+    F = _Lazy(_functional)
 
 __all__ = ["F", "torch"]

@@ -162,8 +162,7 @@ class NetModule(Namespace):
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
-        mode = (training, wanted, mixed)
-        program = self._programs.get(mode) or self._program(*mode)
+        program = self._program((training, wanted, mixed, bool(self._frozen)), self._synced)
         if program.seeded:
             pool.append(_draw_seed())
         kept = self._keep(program, pool, training) if program.kept_fetch else None
@@ -261,13 +260,21 @@ class NetModule(Namespace):
             )
         )
 
+    @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _program(
-        self, training: tuple[bool, ...], wanted: tuple[bool, ...], mixed: Autocast | None
+        self,
+        mode: tuple[tuple[bool, ...], tuple[bool, ...], Autocast | None, bool],
+        synced: str | None,  # torch.compile guards what it is given, and not what is read here
     ) -> Program:
+        """The program of a mode: training bits, which of the pool want a gradient, autocast, and
+        whether the net is frozen."""
+        found = self._programs.get(mode)
+        if found is not None:
+            return found
+        training, wanted, mixed, frozen = mode
         paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        frozen = bool(self._frozen)
-        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{self._synced}:{mixed}:{frozen}"
+        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{synced}:{mixed}:{frozen}"
 
         def make() -> Program:
             lowered = lower(
@@ -275,12 +282,12 @@ class NetModule(Namespace):
                 training=paths,
                 wanted=keys,
                 off=self.off,
-                synced=self._synced,
+                synced=synced,
                 mixed=mixed,
             )
             return Program(key, lowered, self._keys, self._size_names, mixed is not None, frozen)
 
-        program = self._programs[training, wanted, mixed] = register(key, make)
+        program = self._programs[mode] = register(key, make)
         return program
 
     def _keep(
@@ -387,14 +394,12 @@ class NetModule(Namespace):
         if not self._frozen:
             self._frozen.append(tuple(n for n, p in self.named_parameters() if p.requires_grad))
             self.requires_grad_(False)
-            self._programs.clear()
         return self
 
     def unfreeze(self) -> NetModule:
         """As it was before `freeze`, in eval."""
         for name in self._frozen.pop() if self._frozen else ():
             self.get_parameter(name).requires_grad_()
-        self._programs.clear()
         self._drop_folded()
         return self
 

@@ -11,24 +11,22 @@ from contract.behaviour import NARROW, behaviour, gradients, loss, numbers
 SMALL = ("lenet", "groups")  # tracing takes torch's ResNet-18 several seconds
 
 
-def compiled(model, x, **options):
-    """The model in one graph, traced anew. Ours lowers a mode's graph in its first call, which
-    torch.compile does not trace: with fullgraph=True that call comes before."""
-    model(x)
+def compiled(model, **options):
+    """The model in one graph, never called before, traced anew."""
     torch._dynamo.reset()
     return torch.compile(model, backend="aot_eager", fullgraph=True, **options)
 
 
 @behaviour(nets=SMALL)
 def compiled_in_training(model, x):
-    y = compiled(model, x)(x)
+    y = compiled(model)(x)
     loss(y).backward()
     return y, gradients(model), numbers(model)
 
 
 @behaviour(nets=("lenet",))
 def compiled_for_batches_of_any_size(model, x):
-    fast = compiled(model, x, dynamic=True)
+    fast = compiled(model, dynamic=True)
     found = []
     for part in (x, x[:2], torch.cat([x, x])):
         y = fast(part)
@@ -40,7 +38,7 @@ def compiled_for_batches_of_any_size(model, x):
 @behaviour(nets=SMALL)
 def compiled_with_other_weights_afterwards(model, x):
     with torch.no_grad():
-        fast = compiled(model.eval(), x)
+        fast = compiled(model.eval())
         first = fast(x)
         for p in model.parameters():
             p.mul_(0.9)

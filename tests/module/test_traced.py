@@ -7,6 +7,7 @@ import torch
 from tolerances import assert_exact
 
 import netdsl
+from netdsl.runtime import PROGRAMS
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # torch warns itself while it traces
 
@@ -20,12 +21,27 @@ net Tiny(x: [N, 1, 6, 6]) -> [N, 3] {
 def test_torch_compile_around_a_net_that_was_never_called() -> None:
     x = torch.randn(2, 1, 6, 6)
     plain, traced = netdsl.loads(TINY, seed=0), netdsl.loads(TINY, seed=0)
-    y, z = plain(x), torch.compile(traced, backend="aot_eager")(x)
+    y, z = plain(x), torch.compile(traced, backend="aot_eager", fullgraph=True)(x)
     assert_exact(z, y)
     for loss in (y, z):
         loss.square().sum().backward()
     for p, q in zip(plain.parameters(), traced.parameters(), strict=True):
         assert_exact(q.grad, p.grad)
+
+
+def test_what_was_compiled_is_compiled_again_where_the_mode_of_the_net_changes() -> None:
+    text = "netdsl 1\nnet Norm(x: [N, 3]) { return x -> bn as norm -> linear(2) }"
+    model, x = netdsl.loads(text, seed=0), torch.randn(5, 3)
+    fast = torch.compile(model, backend="aot_eager", fullgraph=True)
+    fast(x)
+    before = model.norm.running_mean.clone()
+    model.norm.eval()
+    assert_exact(fast(x), model(x))
+    assert_exact(model.norm.running_mean, before)
+    known = set(PROGRAMS)
+    model.train().sync_batchnorm()
+    fast(x)
+    assert len(set(PROGRAMS) - known) == 1
 
 
 def test_torch_export_holds_the_same_numbers_and_leaves_the_net_as_it_was() -> None:
