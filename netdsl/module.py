@@ -147,8 +147,6 @@ class NetModule(Namespace):
             return self._record(inputs)
         sizes = self._sizes(inputs)
         by_node = self.backend == "reference" or bool(self._uses) or transformed()
-        if self._channels_last and not by_node:
-            inputs = tuple([_channels_last(x) for x in inputs])
         pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
         if self._frozen:
@@ -165,9 +163,11 @@ class NetModule(Namespace):
         program = self._program((training, wanted, mixed, bool(self._frozen)), self._synced)
         if program.seeded:
             pool.append(_draw_seed())
+        if self._channels_last:
+            for i in program.images:
+                pool[i] = _channels_last(pool[i])
         kept = self._keep(program, pool, training) if program.kept_fetch else None
-        operands = [pool[i] for i in program.fetch]
-        results = run(program, operands, sizes, kept)
+        results = run(program, [pool[i] for i in program.fetch], sizes, kept)
         return self._finish(program.outputs[: program.visible], results)
 
     def _parameters_and_buffers(self) -> list[Tensor]:
@@ -294,15 +294,15 @@ class NetModule(Namespace):
         self, program: Program, pool: list[Tensor], training: tuple[bool, ...]
     ) -> Kept | None:
         """Add the folded weights to the pool: kept between calls in eval, made anew in training."""
-        prelude = [pool[i] for i in program.prelude_fetch]
-        if True in training:
-            pool += program.prelude(prelude)
+        if True in training or torch.compiler.is_compiling():
+            pool += program.prelude([pool[i] for i in program.prelude_fetch])
             return None
         sources = [pool[i] for i in program.kept_fetch]
         kept = self._folded.get(program.key)
         if kept is None or not kept.fresh(sources):
             guarded = Frozen if self._frozen else Folded
-            kept = self._folded[program.key] = guarded(sources, program.prelude(prelude))
+            folded = program.prelude([pool[i] for i in program.prelude_fetch])
+            kept = self._folded[program.key] = guarded(sources, folded)
         pool += kept.results
         return kept
 

@@ -17,6 +17,7 @@ from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Input, Parameter
 from netdsl.kept import Kept
 from netdsl.modes import SEED
+from netdsl.ops.conv import Conv
 from netdsl.pause import pause_collector
 from netdsl.pipeline import Lowered
 from netdsl.plan import Plan, plan
@@ -33,8 +34,10 @@ class Program:
     program is `seeded`, and the prelude's results.
 
     fetch, prelude_fetch  positions in the pool of what the forward graph and the prelude take
-    kept_fetch            positions of what is kept between calls was made from: what the prelude
-                          takes, of a frozen net all parameters
+    images                positions of the inputs that a net in channels_last brings there: not of
+                          those that convolutions alone read, which do it themselves
+    kept_fetch            positions of what that which is kept between calls was made from: what the
+                          prelude takes, of a frozen net all parameters
     backward_operands     where each operand of backward comes from: forward's "operands", its
                           "results" or the "cotangents", and the position there
     gradients             of each operand of forward, the position of its gradient in backward's
@@ -71,9 +74,14 @@ class Program:
             for op in given(lowered.forward)
         )
         self.prelude_fetch = tuple(pool[op.key] for op in given(lowered.prelude))
-        owned = [op.key for op in given(lowered.forward) if isinstance(op, Parameter)]
-        kept = {pool[key]: None for key in owned} if frozen else {}
-        self.kept_fetch = tuple({**dict.fromkeys(self.prelude_fetch), **kept})
+        self.images = tuple(
+            pool[op.key]
+            for n, op in lowered.forward.sources(Input)
+            if _role(op) == "input" and op.type.rank == 4
+            if lowered.backward.outputs or not _convolved(lowered.forward, n)
+        )
+        owned = [pool[op.key] for op in given(lowered.forward) if isinstance(op, Parameter)]
+        self.kept_fetch = tuple(dict.fromkeys([*self.prelude_fetch, *(owned if frozen else ())]))
         self._shared = {
             op.key
             for op in given(lowered.forward)
@@ -206,6 +214,12 @@ def given(graph: Graph) -> tuple[Input | Parameter, ...]:
 
 def _role(op: Input | Parameter) -> str:
     return op.role if isinstance(op, Input) else "parameter"
+
+
+def _convolved(graph: Graph, n: int) -> bool:
+    """Whether convolutions alone read an input."""
+    users = (user for value in graph.results(n) for user, _ in graph.users[value])
+    return all(isinstance(graph.node(user).op, Conv) for user in users)
 
 
 def floating_like(tensors: Sequence[Tensor]) -> Tensor:

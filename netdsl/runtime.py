@@ -211,7 +211,7 @@ forward.register_autograd(_backward, setup_context=_setup_context)
 
 
 def run(
-    program: Program, operands: list[Tensor], sizes: list[int], kept: Kept | None = None
+    program: Program, operands: Sequence[Tensor], sizes: list[int], kept: Kept | None = None
 ) -> Sequence[Tensor]:
     """The results of a program: through the operator where something traces, tied for autograd
     where a gradient is wanted, else straight through the plan."""

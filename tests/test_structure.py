@@ -60,6 +60,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     (
         "artifact",
         "weights",
+        "watched",
         "folded",
         "layout",
         "namespaces",
@@ -93,6 +94,7 @@ TORCH_AT_TOP = (
     "runtime",
     "training",
     "verify",
+    "watched",
     "weights",
 )
 

@@ -12,7 +12,7 @@ from pytest import MonkeyPatch
 
 from contract import autograd, checks, edges, modes, state
 from contract.checks import Check, does
-from netdsl import folded, module, program, runtime, signature
+from netdsl import folded, module, program, runtime, signature, watched
 from netdsl.module import NetModule
 from netdsl.program import Program
 
@@ -22,31 +22,6 @@ FAILURES = (Exception, pytest.fail.Exception)
 
 def exchanged(where: object, name: str, other: object) -> Off:
     return lambda patch: patch.setattr(where, name, other)
-
-
-def without(part: int) -> Off:
-    """The guard of folded weights without one part of its state: steps, versions, addresses."""
-    state = folded._state
-
-    def blind(sources: Any) -> Any:
-        found: list[Any] = list(state(sources))
-        found[part] = ()
-        return found[0], tuple(found[1]), found[2]
-
-    return exchanged(folded, "_state", blind)
-
-
-class Sumless(folded.Folded):
-    """The guard without the sums of rows."""
-
-    def __init__(self, *rest: Any) -> None:
-        super().__init__(*rest)
-        self._summed = []
-        self._seen = self._look()
-
-
-def vectors_alone(t: torch.Tensor) -> list[torch.Tensor]:
-    return [t] if t.dim() == 1 else []
 
 
 def one_program(patch: MonkeyPatch) -> None:
@@ -140,24 +115,28 @@ def nothing(*_: object) -> None:
 
 
 MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
-    "folded weights: optimiser steps": (without(0), [checks.fused_steps_are_seen]),
-    "folded weights: versions": (without(1), [checks.no_grad_writes_are_seen]),
-    "folded weights: addresses": (without(2), [checks.other_memory_is_seen]),
-    "folded weights: inference tensors": (
-        exchanged(folded, "versions", lambda sources: tuple([0 for _ in sources])),
-        [checks.inference_tensors_are_never_kept],
+    "folded weights: addresses": (
+        exchanged(watched, "_address", id),
+        [
+            checks.fused_steps_are_seen,
+            checks.no_grad_writes_are_seen,
+            checks.other_memory_is_seen,
+            checks.one_number_is_seen,
+            checks.moved_numbers_are_seen,
+            checks.inference_writes_are_seen,
+        ],
     ),
-    "folded weights: sums of bits": (
-        exchanged(module, "Folded", Sumless),
-        [checks.one_number_is_seen],
+    "folded weights: lazy clones": (
+        exchanged(torch, "_lazy_clone", torch.clone),
+        [checks.one_number_is_seen, checks.fused_steps_are_seen],
     ),
-    "folded weights: samples of bits": (
-        exchanged(folded, "_samples", vectors_alone),
-        [checks.moved_numbers_are_seen],
+    "folded weights: others that hold their memory": (
+        exchanged(torch._C, "_storage_Use_Count", lambda _: 0),
+        [checks.writes_of_numpy_are_seen],
     ),
-    "folded weights: dropped by eval()": (
-        exchanged(NetModule, "_drop_folded", nothing),
-        [checks.eval_drops_what_is_folded],
+    "folded weights: memory that is not torch's": (
+        exchanged(watched.Watched, "_compare", lambda *_: True),
+        [checks.writes_of_numpy_are_seen, checks.writes_to_shared_memory_are_seen],
     ),
     "folded weights: the guard": (
         exchanged(folded.Folded, "fresh", lambda *_: True),
