@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netdsl.ir import Constant, Graph, Input, Parameter
 from netdsl.lazy import torch
-from netdsl.op import Op
+from netdsl.op import Op, Type
 from netdsl.ops.cast import Autocast
 from netdsl.recur import Loop
 from netdsl.sizes import evaluate
@@ -67,9 +67,15 @@ def _applied(
         return _called(op, operands, functions)
     rule = op.autocast_on(mixed.device)
     low = getattr(torch, mixed.dtype)
-    on = rule == "inside"
-    with torch.autocast(mixed.device, low, enabled=on):
-        return _called(op, [_cast(x, rule, low) for x in operands], functions)
+    kept = op.kept(mixed.device, _types(operands)) if rule == "low" else ()
+    casted = [x if i in kept else _cast(x, rule, low) for i, x in enumerate(operands)]
+    with torch.autocast(mixed.device, low, enabled=rule == "inside"):
+        return _called(op, casted, functions)
+
+
+def _types(tensors: Sequence[Tensor]) -> tuple[Type, ...]:
+    """The shapes as types; of what dtype does not count."""
+    return tuple(Type(tuple(t.shape)) for t in tensors)
 
 
 def _cast(x: Tensor, rule: str, low: torch.dtype) -> Tensor:

@@ -153,7 +153,7 @@ class Op:
     draws_once a random layer that draws the same numbers in every step of a recurrence
     autocast   what torch.autocast does with floating operands: `low` casts all to its dtype,
                `float32` to float32, `promote` to the widest among them, `keep` leaves them mixed,
-               `inside` casts between the parts of the op
+               `inside` is up to what runs inside the op
     autocast_cuda  the same on CUDA, where it is another
     """
 
@@ -268,6 +268,10 @@ class Op:
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         """Multiply-accumulates of one application (0 for what is no contraction)."""
         return 0
+
+    def kept(self, device: str, operands: tuple[Type, ...]) -> tuple[int, ...]:
+        """The positions of operands that `low` leaves in their dtype."""
+        return ()
 
     def autocast_on(self, device: str) -> str:
         """What torch.autocast does with the operands on a kind of device."""

@@ -6,6 +6,7 @@ What `rnn`, `gru` and `lstm` are in either mode: their start states are given, d
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
@@ -29,8 +30,11 @@ class Recurrent(Op):
 
     x [N, T, D], h0 (, c0) [layers·dirs, N, hidden], then of every layer and direction weight_ih,
     weight_hh (, bias_ih, bias_hh) (, weight_hr) -> y [N, T, dirs·hidden], h (, c) like h0 (, c0)
+    A state in another dtype than x: the matrices are multiplied in that of x, the rest is as torch
+    promotes it.
     """
 
+    autocast = "low"
     layer = False
     variadic = True
     tensors = ("x", "h0")
@@ -40,14 +44,22 @@ class Recurrent(Op):
     both: bool = hyper(Flag(), False)
     bias: bool = hyper(Flag(), True)
 
-    @property
-    def autocast(self) -> str:  # type: ignore[override]
-        return "inside" if self.cell == "gru" else "low"  # a gru's state stays as it is given
-
     def infer(self, x: Type, *rest: Type) -> tuple[Type, ...]:
         check_sequence(self.cell, x)
-        states = rest[: STATES[self.cell]]
-        return (x.with_shape(*x.shape[:2], (1 + self.both) * states[0].shape[2]), *states)
+        h, *c = rest[: STATES[self.cell]]
+        if self._projects(rest):  # a matrix is the last that makes h
+            h = Type(h.shape, x.dtype)
+        return (Type((*x.shape[:2], (1 + self.both) * h.shape[2]), h.dtype), h, *c)
+
+    def kept(self, device: str, operands: tuple[Type, ...]) -> tuple[int, ...]:
+        """What is added to in every step stays as it is given: h of a gru, c of an lstm with a
+        projection; of the other cells, and of all on CUDA, torch has kernels in one dtype."""
+        if device != "cpu":
+            return ()
+        return (1,) if self.cell == "gru" else (2,) if self._projects(operands[1:]) else ()
+
+    def _projects(self, states: tuple[Type, ...]) -> bool:
+        return self.cell == "lstm" and states[0].shape[2] != states[1].shape[2]
 
     def reference(self, *xs: Tensor) -> tuple[Tensor, ...]:
         return _run(self, xs, training=False)
@@ -124,7 +136,18 @@ def _run(op: Recurrent | RecurrentGrad, xs: Sequence[Tensor], training: bool) ->
     x, states, weights = xs[0], xs[1 : 1 + count], xs[1 + count :]
     start = states if count > 1 else states[0]
     layers: Callable[..., tuple[Tensor, ...]] = getattr(torch, op.cell)
-    return layers(x, start, weights, op.bias, op.layers, 0.0, training, op.both, True)
+    with _products_in(x.dtype, x.device.type, states):
+        return layers(x, start, weights, op.bias, op.layers, 0.0, training, op.both, True)
+
+
+def _products_in(
+    low: torch.dtype, device: str, states: Sequence[Tensor]
+) -> AbstractContextManager[None]:
+    """Autocast, where states are of another dtype; without its cache, in which a cast that nobody
+    differentiates would serve others who do."""
+    if all(state.dtype == low for state in states):
+        return nullcontext()
+    return torch.autocast(device, low, cache_enabled=False)
 
 
 def _operands(

@@ -17,7 +17,7 @@ from netdsl.op import Build, Example, Op, Param, Specialised, Type, Values, hype
 from netdsl.ops.dropout import Bernoulli, MaskedScale
 from netdsl.ops.pieces import Concat, Slice
 from netdsl.ops.recurrent import STATES, Recurrent, check_sequence, recurrent_macs
-from netdsl.ops.shape import Expand
+from netdsl.ops.shape import Zeros
 from netdsl.shapes import checked_float
 from netdsl.sizes import Poly, Size
 
@@ -98,8 +98,7 @@ class RecurrentLayer(Op):
         start = tuple(takewhile(lambda v: v.type.rank == 3, rest))
         weights = tuple(rest[len(start) :])
         if not start:
-            zeros = [Expand(t.shape) for t in self.states(x.type)]
-            start = tuple(b(op, b.constant(0.0)) for op in zeros)
+            start = tuple(b(Zeros(t.shape), x) for t in self.states(x.type))
         if seed is None:
             every = Recurrent(self.cell, self.layers, self.both, self.bias)
             return Specialised(b.all(every, x, *start, *weights))
@@ -150,7 +149,6 @@ class GRU(RecurrentLayer):
     x [N, T, D], h0 [layers·dirs, N, hidden] -> y [N, T, dirs·hidden], h like h0
     """
 
-    autocast = "inside"
     gates = 3
     hidden: int = hyper(Int())
     layers: int = hyper(LAYERS, 1)

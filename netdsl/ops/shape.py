@@ -117,6 +117,25 @@ class Expand(Op):
         return x.expand(self.shape).clone(memory_format=torch.contiguous_format)
 
 
+@op("zeros")
+class Zeros(Op):
+    """Zeros of the dtype and on the device of x, whose numbers do not count."""
+
+    autocast = "keep"
+    layer = False
+    exact = True
+    shape: tuple[int, ...] = hyper(Shape())
+
+    def infer(self, x: Type) -> Type:
+        return x.with_shape(*self.shape)
+
+    def reference(self, x: Tensor) -> Tensor:
+        return x.new_zeros(self.shape)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (None,)
+
+
 Identity.examples = (Example(Identity(), (Type((2, 3)),)),)
 Flatten.examples = (
     Example(Flatten(), (Type((3, 2, 5, 4)),)),
@@ -134,3 +153,4 @@ Expand.examples = (
     Example(Expand((2, 3, 4)), (Type((3, 1)),)),
     Example(Expand((2, 3)), (Type(()),)),
 )
+Zeros.examples = (Example(Zeros((2, 3)), (Type((4,)),)),)

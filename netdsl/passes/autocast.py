@@ -50,7 +50,8 @@ def autocast(graph: Graph, state: Autocast) -> Graph:
         if rule == "promote" and _mixed(xs):
             wanted = "float"
         if wanted:
-            xs = tuple(cast(b, x, wanted) for x in xs)
+            kept = op.kept(state.device, tuple(x.type for x in xs)) if rule == "low" else ()
+            xs = tuple(x if i in kept else cast(b, x, wanted) for i, x in enumerate(xs))
         results = b.all(op, *xs)
         if rule == "promote" and _scalar_constant(b, xs, state.dtype):
             results = tuple(cast(b, y, state.dtype) for y in results)
