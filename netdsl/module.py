@@ -44,7 +44,7 @@ from netdsl.namespaces import (
     tensor_at,
 )
 from netdsl.ops.cast import Autocast
-from netdsl.passes.autocast import DEVICES, castable
+from netdsl.passes.autocast import castable, plannable, state_at
 from netdsl.pipeline import lower
 from netdsl.program import Program
 from netdsl.record import know, record, recorded
@@ -58,7 +58,6 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 SIZES_KEPT = 128
-LOW = ("bfloat16", "float16")  # what plans are lowered to
 
 
 class NetModule(Namespace):
@@ -151,8 +150,8 @@ class NetModule(Namespace):
         training = tuple([module.training for module in self._modal])
         if self._frozen:
             _check_untrained(training, pool[len(inputs) :])
-        mixed = self._mixed(inputs) if autocasts(pool[0]) else None
-        if by_node or (mixed and not self._plannable(mixed, pool)):
+        mixed = state_at(self._keys, pool) if autocasts(pool[0]) else None
+        if by_node or (mixed and not (self._castable and plannable(mixed))):
             bindings = dict(zip(self._size_names, sizes, strict=True))
             outputs, seeded = self._outputs(training)
             found = self._interpret([*pool, *_seeds(seeded)], training, bindings, mixed)
@@ -237,28 +236,6 @@ class NetModule(Namespace):
             self._seen_sizes.clear()
         sizes = self._seen_sizes[seen] = [bindings[name] for name in self._size_names]
         return sizes
-
-    def _mixed(self, inputs: Sequence[Tensor]) -> Autocast:
-        """The state of autocast, which is on."""
-        device = inputs[0].device.type
-        low = torch.get_autocast_dtype(device)
-        keys = tuple([k for k, t in zip(self._keys, inputs, strict=False) if t.dtype == low])
-        return Autocast(str(low).removeprefix("torch."), device, keys)
-
-    def _plannable(self, mixed: Autocast, pool: Sequence[Tensor]) -> bool:
-        """Whether casts in the graph are all that autocast does: the net is in float32, and no op
-        in it casts inside (a recurrence, a gru, an extern) or sums over processes (synced bn)."""
-        return (
-            self._castable
-            and self._synced is None
-            and mixed.device in DEVICES
-            and mixed.dtype in LOW
-            and all(
-                t.dtype == torch.float32 or k in mixed.low
-                for k, t in zip(self._keys, pool, strict=True)
-                if t.is_floating_point()
-            )
-        )
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def _program(

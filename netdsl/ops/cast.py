@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 class Autocast(NamedTuple):
-    """The state of torch.autocast at a call: the low dtype, the kind of device, and the keys of the
-    net's inputs that come in the low dtype already."""
+    """The state of torch.autocast at a call: the low dtype, the kind of device, and by key the
+    dtypes of the net's floating inputs, parameters and buffers that are not in float32."""
 
     dtype: str
     device: str
-    low: tuple[str, ...] = ()
+    others: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ class Embedding(Op):
     n: int = hyper(Int())
     d: int = hyper(Int())
 
-    def infer(self, x: Type, *_: Type) -> Type:
+    def infer(self, x: Type, *weight: Type) -> Type:
         _check_symbols(self.name, x)
-        return Type((*x.shape, self.d))
+        return (*weight, Type(()))[0].with_shape(*x.shape, self.d)
 
     def params(self, x: Type) -> tuple[Param, ...]:
         return (Param("weight", (self.n, self.d), normal(1.0)),)

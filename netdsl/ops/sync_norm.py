@@ -81,7 +81,8 @@ class SyncBatchNorm(BatchNorm):
         shift = -mean * scale if bias is None else bias - mean * scale
         y = torch.addcmul(_spread(shift, x), wide, _spread(scale, x)).to(x.dtype)
         mean, var = mean.detach(), var.detach()  # as in `batch_norm`, y alone has a gradient
-        saved = mean.to(x.dtype), invstd.detach().to(x.dtype)
+        dtype = (*owned, x)[0].dtype  # x may be of lower precision
+        saved = mean.to(dtype), invstd.detach().to(dtype)
         return (y, *saved, *self._tracked(mean, var, count, owned), count)
 
     def _statistics(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -143,7 +144,7 @@ class SyncBatchNormSums(Op):
     def reference(self, dy: Tensor, x: Tensor, mean: Tensor, invstd: Tensor) -> Tensor:
         dy, wide = _wide(dy), _wide(x)
         product = (dy * (wide - _spread(mean, x))).sum(_axes(x)) * invstd
-        return torch.stack([dy.sum(_axes(x)), product]).to(x.dtype)
+        return torch.stack([dy.sum(_axes(x)), product]).to(mean.dtype)
 
 
 @op("sync_batch_norm_grad")

@@ -3,21 +3,51 @@
 Given   y = linear(x, w, b); z = softmax(y)
 Result  y = linear(cast(x), cast(w), cast(b)) in the low dtype, and whatever follows from it
 
-The graph is the forward one of a mode, of a net in float32: "float" is float32 from here on, and
-the gradient of a cast is the cast back, so that a parameter's arrives in the parameter's dtype.
-A value is cast once, however many ops read it.
+The graph is the forward one of a mode: "float" is float32 from here on, and the gradient of a cast
+is the cast back, so that a parameter's arrives in the parameter's dtype. A value is cast once,
+however many ops read it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from netdsl.ir import Builder, Constant, Graph, Input, Node, Source
+from netdsl.ir import Builder, Constant, Graph, Input, Node, Parameter, Source
+from netdsl.lazy import torch
 from netdsl.op import Value, Values
 from netdsl.ops.cast import Autocast, Cast
 from netdsl.rewrite import rebuild
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 DEVICES = ("cpu", "cuda")  # whose policies the ops know
+LOW = ("bfloat16", "float16")  # what values of a graph can be in, beside float32
+
+
+def state_at(keys: Sequence[str], tensors: Sequence[Tensor]) -> Autocast | None:
+    """The state of torch.autocast, which is on, at a call with these tensors; None where all are in
+    float64, which it leaves alone."""
+    pairs = zip(keys, tensors, strict=True)
+    floats = [(key, _name(t.dtype)) for key, t in pairs if t.is_floating_point()]
+    others = tuple([(key, dtype) for key, dtype in floats if dtype != "float32"])
+    if floats and all(dtype == "float64" for _, dtype in floats):
+        return None
+    device = tensors[0].device.type
+    return Autocast(_name(torch.get_autocast_dtype(device)), device, others)
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def plannable(state: Autocast) -> bool:
+    """Whether casts in a graph are all that autocast does in the state; in another (float64 beside
+    float32, a device whose policies are unknown) torch casts as it goes."""
+    dtypes = (state.dtype, *(dtype for _, dtype in state.others))
+    return state.device in DEVICES and all(dtype in LOW for dtype in dtypes)
 
 
 def castable(graph: Graph) -> bool:
@@ -29,6 +59,7 @@ def castable(graph: Graph) -> bool:
 def autocast(graph: Graph, state: Autocast) -> Graph:
     """The graph as torch runs it under autocast."""
     casts: dict[tuple[Value, str], Value] = {}
+    others = dict(state.others)
 
     def cast(b: Builder, x: Value, dtype: str) -> Value:
         if not x.type.floating or x.type.dtype == dtype:
@@ -39,10 +70,8 @@ def autocast(graph: Graph, state: Autocast) -> Graph:
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
         op = node.op
-        if isinstance(op, Input):
-            if op.role != "input" or op.key not in state.low:
-                return None
-            return b.all(replace(op, type=replace(op.type, dtype=state.dtype)))
+        if isinstance(op, (Input, Parameter)) and op.key in others:
+            return b.all(replace(op, type=replace(op.type, dtype=others[op.key])))
         if isinstance(op, Source):
             return None
         rule = op.autocast_on(state.device)

@@ -314,10 +314,59 @@ def test_the_reference_has_the_same_casts(monkeypatch: pytest.MonkeyPatch) -> No
     )
 
 
-def test_a_net_in_double_precision_stays_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.undo()
+def test_a_net_in_double_precision_stays_in_it() -> None:
     model, twin, x = pair("norm")
     with torch.autocast("cpu", BF16):
         y = model.double()(x.double())
     assert y.dtype == torch.float64
     assert_close(y, twin.double()(x.double()), NET)
+
+
+def wholly(net: nn.Module, low: torch.dtype) -> None:
+    net.to(low)
+
+
+def but_the_norms(net: nn.Module, low: torch.dtype) -> None:
+    """In low precision as people have it, the normalisations kept in float32."""
+    for name, child in net.named_children():
+        if "bn" not in name and "ln" not in name:
+            child.to(low)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+@pytest.mark.parametrize("lowered", [wholly, but_the_norms])
+@pytest.mark.parametrize(("name", "low"), LOWERED, ids=str)
+def test_a_net_with_weights_in_low_precision_computes_as_torchs(
+    name: str, low: torch.dtype, lowered: Any, training: bool
+) -> None:
+    model, twin, x = pair(name)
+    for net in (model, twin):
+        lowered(net, low)
+        net.train(training)
+    given = x.to(low) if lowered is wholly else x
+    y64, g64 = step(deepcopy(twin).double(), given.double(), None)
+    y, gradients = step(model, given, low)
+    own, g_torch = step(twin, given, low)
+    assert y.dtype == own.dtype
+    assert {k: g.dtype for k, g in gradients.items()} == {k: g.dtype for k, g in g_torch.items()}
+    assert rmse(y, y64) <= 1.5 * rmse(own, y64)
+    assert rmse(joined(gradients), joined(g64)) <= 1.5 * rmse(joined(g_torch), joined(g64))
+    for (key, buffer), expected in zip(model.named_buffers(), twin.buffers(), strict=True):
+        assert buffer.dtype == expected.dtype, key
+        assert_close(buffer.bfloat16(), expected.double(), NET, key)
+
+
+@pytest.mark.parametrize("low", [BF16, FP16], ids=str)
+def test_synchronised_statistics_are_taken_in_full_precision(low: torch.dtype) -> None:
+    model, twin, x = pair("residual")
+    model.sync_batchnorm()
+    x = x * 0.1 + 30
+    y64, g64 = step(deepcopy(twin).double(), x.double(), None)
+    y, gradients = step(model, x, low)
+    own, g_torch = step(twin, x, low)
+    assert y.dtype == own.dtype
+    assert {k: g.dtype for k, g in gradients.items()} == {k: g.dtype for k, g in g_torch.items()}
+    assert rmse(y, y64) <= 1.5 * rmse(own, y64)
+    assert rmse(joined(gradients), joined(g64)) <= 1.5 * rmse(joined(g_torch), joined(g64))
+    for (key, buffer), expected in zip(model.named_buffers(), twin.buffers(), strict=True):
+        torch.testing.assert_close(buffer, expected, rtol=1e-4, atol=1e-4, msg=key)

@@ -34,9 +34,12 @@ RUNS = [
 @pytest.mark.parametrize(("case", "device"), RUNS, ids=str)
 def test_the_types_of_a_graph_with_casts_are_those_of_its_tensors(case: Case, device: str) -> None:
     for graph in _graphs(case):
-        for low in ((), tuple(op.key for op in graph.inputs if op.type.floating)):
-            mixed = autocast(graph, Autocast("bfloat16", device, low))
-            wanted = [op.key for op in (*graph.inputs, *graph.parameters) if op.type.floating]
+        inputs = [op.key for op in graph.inputs if op.type.floating]
+        wanted = [*inputs, *[op.key for op in graph.parameters if op.type.floating]]
+        for low in ((), inputs, wanted):
+            mixed = autocast(
+                graph, Autocast("bfloat16", device, tuple((k, "bfloat16") for k in low))
+            )
             _check(differentiate(mixed, wanted))
 
 
@@ -50,9 +53,10 @@ def _graphs(case: Case) -> Iterator[Graph]:
         results = b.layer(case.op, *tensors)
     graph = b.build(tuple(Output(f"y{i}", y) for i, y in enumerate(results)))
     for training in ((), ("layer",)):
-        moded = specialise(graph, training)
-        if castable(moded):
-            yield moded
+        for synced in (None, ""):
+            moded = specialise(graph, training, synced)
+            if castable(moded) and (synced is None or training):
+                yield moded
 
 
 def _check(graph: Graph) -> None:
