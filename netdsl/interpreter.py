@@ -49,7 +49,7 @@ def interpret(
         else:
             operands = [results[v.node][v.result] for v in graph.operands(n)]
             op = op.at_sizes(partial(evaluate, bindings=sizes)) if sizes else op
-            made = _applied(op, operands, functions or {}, mixed, sizes)
+            made = _applied(op, operands, functions or {}, dtype, mixed, sizes)
             results.append(made if isinstance(made, tuple) else (made,))
     return [results[o.value.node][o.value.result] for o in graph.outputs]
 
@@ -58,11 +58,13 @@ def _applied(
     op: Op,
     operands: Sequence[Tensor],
     functions: Functions,
+    dtype: torch.dtype,
     mixed: Autocast | None,
     sizes: Mapping[str, Any] | None,
 ) -> Any:
     if isinstance(op, Loop):
-        return _looped(op, operands, functions, mixed, sizes)
+        steps = [partial(_step, graph, functions, dtype, mixed, sizes) for graph in op.graphs]
+        return op.run(steps, operands)
     if mixed is None:
         return _called(op, operands, functions)
     rule = op.autocast_on(mixed.device)
@@ -92,18 +94,14 @@ def _called(op: Op, operands: Sequence[Tensor], functions: Functions) -> Any:
     return op.reference(*operands)
 
 
-def _looped(
-    loop: Loop,
-    operands: Sequence[Tensor],
+def _step(
+    graph: Graph,
     functions: Functions,
+    dtype: torch.dtype,
     mixed: Autocast | None,
     sizes: Mapping[str, Any] | None,
-) -> Any:
-    """A recurrence, every step interpreted."""
-    keys = [op.key for op in loop.step.inputs]
-
-    def step(tensors: Sequence[Tensor]) -> list[Tensor]:
-        given = dict(zip(keys, tensors, strict=True))
-        return interpret(loop.step, given, functions, mixed=mixed, sizes=sizes)
-
-    return loop.run(step, operands)
+    tensors: Sequence[Tensor],
+) -> list[Tensor]:
+    """One step of a recurrence."""
+    given = dict(zip((op.key for op in graph.inputs), tensors, strict=True))
+    return interpret(graph, given, functions, dtype, mixed, sizes)

@@ -312,7 +312,8 @@ class NetModule(Namespace):
         given = dict(zip(self._keys, pool, strict=False))
         floats = [given[key] for key, place in self._place_of.items() if place in self._floats]
         bindings = bind(self.graph, inputs, floats[0] if floats else None)
-        mixed = self._mixed(inputs) if autocasts(pool[0]) else None
+        owned = pool[: len(self._keys)]
+        mixed = state_at(self._keys, owned) if autocasts(pool[0]) else None
         return self._interpret(pool, training, bindings, mixed)
 
     def _interpret(

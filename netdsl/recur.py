@@ -20,6 +20,7 @@ from netdsl.errors import Problem
 from netdsl.ir import Builder, Graph, Node
 from netdsl.lazy import torch
 from netdsl.op import Build, Gradients, Op, Type, Values
+from netdsl.ops.cast import Cast
 from netdsl.rewrite import reachable, rebuild, with_types
 from netdsl.sizes import Poly, Size
 
@@ -66,7 +67,7 @@ Feed: TypeAlias = At | Carried | Whole | Drawn
 
 
 class Loop(Op):
-    """An op that runs the graph `step` many times: `run` is given how one step is run."""
+    """An op of many steps: `run` is given how one is run, for each of `graphs`."""
 
     layer = False
     autocast = "inside"
@@ -75,10 +76,11 @@ class Loop(Op):
         pass
 
     @property
-    def step(self) -> Graph:
+    def graphs(self) -> tuple[Graph, ...]:
+        """The graphs of the steps number 0, 1, …; the last is that of all further ones, too."""
         raise NotImplementedError
 
-    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
         raise NotImplementedError
 
 
@@ -91,6 +93,8 @@ class Recur(Loop):
     starts    of each result, the operands that stand 1, 2, … steps before the first
     steps     how many
     backward  the last step runs first
+    first     the body of the first steps, one by one, where autocast gives them other dtypes than
+              those that the states have at last; a result has the widest of all
     """
 
     body: Graph
@@ -98,12 +102,13 @@ class Recur(Loop):
     starts: tuple[tuple[int, ...], ...]
     steps: Size
     backward: bool
+    first: tuple[Graph, ...] = ()
 
     name = "recur"
 
     @property
-    def step(self) -> Graph:
-        return self.body
+    def graphs(self) -> tuple[Graph, ...]:
+        return (*self.first, self.body)
 
     @property
     def results(self) -> tuple[str, ...]:  # type: ignore[override]
@@ -124,9 +129,11 @@ class Recur(Loop):
         for feed in self.feeds:
             if isinstance(feed, At):
                 self._check_length(operands[feed.operand], feed.shift)
-        types = tuple(self._fed(feed, operands) for feed in self.feeds)
-        body = _typed(self.body, types)
-        return tuple(_stacked(o.value.type, self.steps) for o in body.outputs)
+        made: list[tuple[Type, ...]] = []
+        for graph in self.graphs:
+            body = _typed(graph, self.fed_types(operands, made))
+            made.append(tuple(o.value.type for o in body.outputs))
+        return tuple(_stacked(_widest(types), self.steps) for types in zip(*made, strict=True))
 
     def _check_length(self, x: Type, shift: int) -> None:
         """N305 where a step reads beyond what the sequence has."""
@@ -140,21 +147,40 @@ class Recur(Loop):
             label=f"axis 1 of {x}",
         )
 
-    def _fed(self, feed: Feed, operands: Sequence[Type]) -> Type:
-        if isinstance(feed, At):
-            x = operands[feed.operand]
-            return x.with_shape(x.shape[0], *x.shape[2:])
-        if isinstance(feed, Carried):
-            return operands[self.starts[feed.result][0]]
-        return operands[feed.operand]
+    def fed_types(
+        self, operands: Sequence[Type], made: Sequence[tuple[Type, ...]]
+    ) -> tuple[Type, ...]:
+        """The types of the body's inputs at the step after those whose results are `made`."""
+        found = []
+        for feed in self.feeds:
+            if isinstance(feed, At):
+                x = operands[feed.operand]
+                found.append(x.with_shape(x.shape[0], *x.shape[2:]))
+            elif isinstance(feed, Carried) and len(made) >= feed.lag:
+                found.append(made[-feed.lag][feed.result])
+            elif isinstance(feed, Carried):
+                found.append(operands[self.start(feed, len(made))])
+            else:
+                found.append(operands[feed.operand])
+        return tuple(found)
 
-    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
         made: list[list[Tensor]] = [[] for _ in self.body.outputs]
         for i in range(self._count):
+            step = steps[min(i, len(steps) - 1)]
             fed = self.fed(operands, made, i)
             for kept, y in zip(made, step(fed), strict=True):
                 kept.append(y)
-        return tuple(torch.stack(ys[::-1] if self.backward else ys, 1) for ys in made)
+        stacked = (torch.stack(ys[::-1] if self.backward else ys, 1) for ys in made)
+        return tuple(self.casted(y, r) for r, y in enumerate(stacked))
+
+    def casted(self, y: Tensor, result: int, step: int | None = None) -> Tensor:
+        """Of a result the tensor in the dtype that it has at a step (None: in all of them)."""
+        if not self.first or not y.is_floating_point():
+            return y
+        types = [graph.outputs[result].value.type for graph in self.graphs]
+        dtype = (_widest(types) if step is None else types[min(step, len(types) - 1)]).dtype
+        return Cast(dtype).reference(y)
 
     @property
     def _count(self) -> int:
@@ -189,7 +215,7 @@ class Recur(Loop):
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         found = iter(b.all(RecurGrad(self, len(xs)), *xs, *ys, *dys))
-        return tuple(next(found) if x.type.dtype == "float" else None for x in xs)
+        return tuple(next(found) if x.type.floating else None for x in xs)
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         total: Size = 0
@@ -215,15 +241,16 @@ class Recur(Loop):
             op = node.op.map_sizes(change)
             return None if op is node.op else b.all(op, *xs)
 
-        body = rebuild(self.body, substitute)
+        *first, body = [rebuild(graph, substitute) for graph in self.graphs]
         steps = change(self.steps) if isinstance(self.steps, Poly) else self.steps
-        same = body is self.body and steps == self.steps
-        return self if same else replace(self, body=body, steps=steps)
+        same = (*first, body) == self.graphs and steps == self.steps
+        return self if same else replace(self, body=body, steps=steps, first=tuple(first))
 
     def arguments(self) -> str:
         way = ", backward" if self.backward else ""
-        lines = self.body.text().splitlines()[1:-1]
-        return f"{self.steps} steps{way} {{ {'; '.join(line.strip() for line in lines)} }}"
+        bodies = [graph.text().splitlines()[1:-1] for graph in self.graphs]
+        shown = " ".join(f"{{ {'; '.join(line.strip() for line in body)} }}" for body in bodies)
+        return f"{self.steps} steps{way} {shown}"
 
 
 @dataclass(frozen=True)
@@ -237,27 +264,28 @@ class RecurGrad(Loop):
     name = "recur_grad"
 
     @cached_property
-    def step(self) -> Graph:
-        return _backward(self.recur.body)
+    def graphs(self) -> tuple[Graph, ...]:
+        return tuple(_backward(graph) for graph in self.recur.graphs)
 
     def infer(self, *operands: Type) -> tuple[Type, ...]:
-        return tuple(x for x in operands[: self.count] if x.dtype == "float")
+        return tuple(x for x in operands[: self.count] if x.floating)
 
-    def run(self, step: Step, operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
         recur, results = self.recur, len(self.recur.body.outputs)
         xs = operands[: self.count]
         ys, dys = operands[self.count :][:results], operands[self.count + results :]
-        order = [recur.place(i) for i in range(recur._count)]
-        made = [[y.select(1, place) for place in order] for y in ys]
-        dmade: list[list[Any]] = [[dy.select(1, place) for place in order] for dy in dys]
+        made = [self._by_step(y, r) for r, y in enumerate(ys)]
+        dmade = [self._by_step(dy, r) for r, dy in enumerate(dys)]
         dxs = [torch.zeros_like(x) if x.is_floating_point() else None for x in xs]
         keys = [op.key for op in recur.body.inputs]
         feeds = dict(zip(keys, recur.feeds, strict=True))
         for i in reversed(range(recur._count)):
             given = dict(zip(keys, recur.fed(xs, made, i), strict=True))
             given |= {o.name: dmade[r][i] for r, o in enumerate(recur.body.outputs)}
-            found = step([given[op.key] for op in self.step.inputs])
-            for out, gradient in zip(self.step.outputs, found, strict=True):
+            number = min(i, len(steps) - 1)
+            graph = self.graphs[number]
+            found = steps[number]([given[op.key] for op in graph.inputs])
+            for out, gradient in zip(graph.outputs, found, strict=True):
                 feed = feeds[out.name]
                 if isinstance(feed, Carried) and i >= feed.lag:
                     earlier = dmade[feed.result]
@@ -270,6 +298,11 @@ class RecurGrad(Loop):
                     dx = dx.select(1, recur.place(i) + feed.shift)
                 dx += gradient
         return tuple(dx for dx in dxs if dx is not None)
+
+    def _by_step(self, y: Tensor, result: int) -> list[Tensor]:
+        """A result, or its gradient, of each step in the order in which they ran."""
+        places = [self.recur.place(i) for i in range(self.recur._count)]
+        return [self.recur.casted(y.select(1, at), result, i) for i, at in enumerate(places)]
 
     def map_sizes(self, change: Callable[[Size], Size]) -> Op:
         recur = self.recur.map_sizes(change)
@@ -301,9 +334,14 @@ def _typed(body: Graph, types: tuple[Type, ...]) -> Graph:
 def _backward(body: Graph) -> Graph:
     """The step of the gradient: inputs and cotangents of the body to the gradients of its floating
     inputs."""
-    joint = differentiate(body, [op.key for op in body.inputs if op.type.dtype == "float"])
+    joint = differentiate(body, [op.key for op in body.inputs if op.type.floating])
     gradients = tuple(o for o in joint.outputs if o.role == "gradient")
     return rebuild(joint, keep=reachable(joint, gradients), outputs=gradients)
+
+
+def _widest(types: Sequence[Type]) -> Type:
+    """The type of one result of several steps; torch stacks two dtypes in float32."""
+    return types[0] if len({t.dtype for t in types}) == 1 else Type(types[0].shape)
 
 
 def _stacked(step: Type, steps: Size) -> Type:

@@ -10,21 +10,26 @@ however many ops read it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from netdsl.ir import Builder, Constant, Graph, Input, Node, Parameter, Source
 from netdsl.lazy import torch
-from netdsl.op import Value, Values
+from netdsl.op import Type, Value, Values
 from netdsl.ops.cast import Autocast, Cast
-from netdsl.rewrite import rebuild
+from netdsl.recur import At, Carried, Feed, Recur, Whole, every_node
+from netdsl.rewrite import reachable, rebuild
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 DEVICES = ("cpu", "cuda")  # whose policies the ops know
 LOW = ("bfloat16", "float16")  # what values of a graph can be in, beside float32
+UNSETTLED = 64  # steps, after which dtypes of states that still change are taken as they are
+
+# the cast of a value to a dtype, one however often it is asked for
+OneCast: TypeAlias = Callable[[Builder, Value, str], Value]
 
 
 def state_at(keys: Sequence[str], tensors: Sequence[Tensor]) -> Autocast | None:
@@ -51,13 +56,14 @@ def plannable(state: Autocast) -> bool:
 
 
 def castable(graph: Graph) -> bool:
-    """Whether casts between the ops are all that autocast does in a graph: a recurrence, an extern
-    and a gru are cast inside, by rules of torch's own."""
-    return all(node.op.autocast != "inside" for _, node in graph.items)
+    """Whether casts between the ops are all that autocast does in a graph: what an extern runs is
+    cast inside, by torch."""
+    return all(node.op.autocast != "inside" for node in every_node(graph))
 
 
-def autocast(graph: Graph, state: Autocast) -> Graph:
-    """The graph as torch runs it under autocast."""
+def autocast(graph: Graph, state: Autocast, early: Collection[str] = ()) -> Graph:
+    """The graph as torch runs it under autocast; of the inputs `early` the casts to the low dtype
+    are further inputs."""
     casts: dict[tuple[Value, str], Value] = {}
     others = dict(state.others)
 
@@ -65,7 +71,12 @@ def autocast(graph: Graph, state: Autocast) -> Graph:
         if not x.type.floating or x.type.dtype == dtype:
             return x
         if (x, dtype) not in casts:
-            casts[x, dtype] = b(Cast(dtype), x)
+            source = b.graph.node(x.node).op
+            if isinstance(source, Input) and source.key in early and dtype == state.dtype:
+                lowered = replace(x.type, dtype=dtype)
+                casts[x, dtype] = b(Input(lowered, f"{source.key}{_lowered(state)}"))
+            else:
+                casts[x, dtype] = b(Cast(dtype), x)
         return casts[x, dtype]
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
@@ -74,6 +85,8 @@ def autocast(graph: Graph, state: Autocast) -> Graph:
             return b.all(replace(op, type=replace(op.type, dtype=others[op.key])))
         if isinstance(op, Source):
             return None
+        if isinstance(op, Recur):
+            return _recurrence(b, op, xs, state, cast)
         rule = op.autocast_on(state.device)
         wanted = {"low": state.dtype, "float32": "float"}.get(rule)
         if rule == "promote" and _mixed(xs):
@@ -100,3 +113,51 @@ def _scalar_constant(b: Builder, xs: Values, low: str) -> bool:
     constant = [isinstance(b.graph.node(x.node).op, Constant) for x in floats]
     own = {x.type for x, number in zip(floats, constant, strict=True) if not number}
     return any(constant) and {(t.rank, t.dtype) for t in own} == {(0, low)}
+
+
+def _recurrence(b: Builder, op: Recur, xs: Values, state: Autocast, cast: OneCast) -> Values:
+    """A recurrence whose steps are cast as if each were written out: a state may begin in float32
+    and go on in the low dtype, so the first steps have graphs of their own until none changes.
+    Weights and sequences that the steps want in the low dtype are cast before the first."""
+    feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))
+    early = [key for key, feed in feeds.items() if isinstance(feed, (At, Whole))]
+    lag = max((f.lag for f in op.feeds if isinstance(f, Carried)), default=0)
+    fed: list[tuple[Type, ...]] = []
+    made: list[tuple[Type, ...]] = []
+    graphs: list[Graph] = []
+    while len(set(fed[-1 - lag :])) > 1 or len(fed) <= lag:
+        if len(fed) in (op.steps, UNSETTLED):
+            break
+        fed.append(op.fed_types([x.type for x in xs], made))
+        others = tuple((k, t.dtype) for k, t in zip(feeds, fed[-1], strict=True) if t.dtype in LOW)
+        step = autocast(op.body, state._replace(others=others), early)
+        graphs.append(rebuild(step, keep=reachable(step)))
+        made.append(tuple(o.value.type for o in step.outputs))
+    while len(graphs) > 1 and graphs[-1] == graphs[-2]:
+        graphs.pop()
+
+    operands: dict[Value, int] = {}
+
+    def place(x: Value) -> int:
+        return operands.setdefault(x, len(operands))
+
+    def read(key: str) -> Feed:
+        feed = feeds.get(key) or feeds[key.removesuffix(_lowered(state))]
+        if isinstance(feed, Carried):
+            return feed
+        x = xs[feed.operand]
+        return replace(feed, operand=place(x if key in feeds else cast(b, x, state.dtype)))
+
+    new = replace(
+        op,
+        body=graphs[-1],
+        feeds=tuple(read(source.key) for source in graphs[-1].inputs),
+        starts=tuple(tuple(place(xs[i]) for i in row) for row in op.starts),
+        first=tuple(graphs[:-1]),
+    )
+    return b.all(new, *operands)
+
+
+def _lowered(state: Autocast) -> str:
+    """What ends the key of an input of a step that is another one in the low dtype."""
+    return f" {state.dtype}"

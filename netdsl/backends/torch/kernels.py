@@ -48,11 +48,11 @@ class TorchBackend:
         return Decline("ATen's kernels take weights as they are")
 
     def _loop(self, loop: Loop) -> Kernel:
-        """A recurrence with one plan for all its steps."""
-        step = plan(loop.step, self._backends, self._dtype, self._device)
+        """A recurrence with one plan for all its steps, but for the first where they differ."""
+        steps = [plan(graph, self._backends, self._dtype, self._device) for graph in loop.graphs]
 
         def run(*operands: Any) -> tuple[Any, ...]:
-            return loop.run(step, operands)
+            return loop.run(steps, operands)
 
         return run
 
