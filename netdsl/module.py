@@ -44,13 +44,14 @@ from netdsl.namespaces import (
     tensor_at,
 )
 from netdsl.ops.cast import Autocast
-from netdsl.passes.autocast import castable, plannable, state_at
+from netdsl.passes.autocast import plannable, state_at
 from netdsl.pipeline import lower
 from netdsl.program import Program
 from netdsl.record import know, record, recorded
 from netdsl.recur import every_node
 from netdsl.rewrite import with_sizes
 from netdsl.runtime import register, run
+from netdsl.segments import divides, follows
 from netdsl.signature import autocasts, bind, by_position, transformed
 from netdsl.sizes import names
 
@@ -105,7 +106,8 @@ class NetModule(Namespace):
         self._pack = _packer(graph)
         self._modal_paths = modal_paths(graph)
         self._programs: dict[Any, Program] = {}
-        self._castable = castable(graph)
+        self._apart = divides(graph)
+        self._inner = False  # of a part: what it takes was never given to the net
         self._folded: dict[str, Kept] = {}
         self._frozen: list[tuple[str, ...]] = []  # of a frozen net, what required a gradient before
         self._seen_sizes: dict[Any, list[int]] = {}
@@ -140,7 +142,7 @@ class NetModule(Namespace):
         if named:
             inputs = by_position(self.graph.inputs, inputs, named)
         called = called_children(self._branches, self._hooks)
-        if called:
+        if called or (self._uses and self._divides()):
             return self._call_children(called, inputs)
         if recorded():
             return self._record(inputs)
@@ -151,7 +153,7 @@ class NetModule(Namespace):
         if self._frozen:
             _check_untrained(training, pool[len(inputs) :])
         mixed = state_at(self._keys, pool) if autocasts(pool[0]) else None
-        if by_node or (mixed and not (self._castable and plannable(mixed))):
+        if by_node or (mixed and not plannable(mixed)):
             bindings = dict(zip(self._size_names, sizes, strict=True))
             outputs, seeded = self._outputs(training)
             found = self._interpret([*pool, *_seeds(seeded)], training, bindings, mixed)
@@ -185,13 +187,16 @@ class NetModule(Namespace):
             ) from None
 
     def _call_children(self, called: tuple[Called, ...], inputs: Sequence[Tensor]) -> Any:
-        """A call with the children that have to be called, and our plans between them."""
-        like = next((t for t in self.parameters() if t.is_floating_point()), None)
-        bindings = bind(self.graph, inputs, like)
-        if self._channels_last and not (recorded() or transformed()):
-            inputs = tuple([_channels_last(x) for x in inputs])
-        if self._synced is not None:
-            check_synced(called, self._branches)
+        """A call with the children that have to be called, the externs, and our plans between."""
+        if called:
+            like = next((t for t in self.parameters() if t.is_floating_point()), None)
+            bindings = bind(self.graph, inputs, like, self._inner)
+            if self._channels_last and not (recorded() or transformed()):
+                inputs = tuple([_channels_last(x) for x in inputs])
+            if self._synced is not None:
+                check_synced(called, self._branches)
+        else:
+            bindings = dict(zip(self._size_names, self._sizes(inputs), strict=True))
         training = self._modal[0].training
         cut = self._cuts.get((called, training))
         if cut is None:
@@ -199,6 +204,11 @@ class NetModule(Namespace):
             cut = Cut(self.graph, self._branches, called, outputs, self._part)
             self._cuts[called, training] = cut
         return self._pack(cut(inputs, bindings))
+
+    def _divides(self) -> bool:
+        """Whether our plans run around the net's externs, and not all of it node by node."""
+        traced = torch.compiler.is_compiling() or recorded()
+        return self._apart and self.backend != "reference" and not (traced or transformed())
 
     def _part(self, graph: Graph, inner: Sequence[Branch]) -> Computes:
         """A graph of some of the layers as a net over the same parameters and children."""
@@ -208,9 +218,12 @@ class NetModule(Namespace):
         places = {op.key: self._place_of[op.key] for op in graph.parameters}
         part.__dict__.update(
             graph=graph,
+            backend=self.backend if follows(graph) else "reference",  # a plan has no dtype then
             _uses={path: name for path, name in self._uses.items() if path in uses},
             _keys=(*[op.key for op in graph.inputs], *places),
             _size_names=_size_names(graph.inputs),
+            _apart=divides(graph),
+            _inner=True,
             _channels_last=False,
             _pack=dict,
             _modal_paths=modal_paths(graph),
@@ -231,7 +244,7 @@ class NetModule(Namespace):
             seen = (mixed, *[(t.shape, t.dtype, t.device) for t in (*owned, *inputs)])
             return self._seen_sizes[seen]
         except (AttributeError, IndexError, KeyError):
-            bindings = bind(self.graph, inputs, owned[0] if owned else None)
+            bindings = bind(self.graph, inputs, owned[0] if owned else None, self._inner)
         if len(self._seen_sizes) >= SIZES_KEPT:
             self._seen_sizes.clear()
         sizes = self._seen_sizes[seen] = [bindings[name] for name in self._size_names]
@@ -329,7 +342,7 @@ class NetModule(Namespace):
         given = dict(zip((*self._keys, SEED), pool, strict=False))
         functions = {path: planted(self, path, self.ops[name]) for path, name in self._uses.items()}
         floats = [key for key, place in self._place_of.items() if place in self._floats]
-        dtypes = [given[key].dtype for key in floats]
+        dtypes = [torch.float32] if mixed else [given[key].dtype for key in floats]
         try:
             graph = with_sizes(self._moded(training), known)
             return interpret(graph, given, functions, next(iter(dtypes), None), mixed, rest)

@@ -1,9 +1,10 @@
-"""Cutting a layer graph where children are called: what runs between the calls, and what each child
-stands for.
+"""Cutting a layer graph where children are called and where Python supplies an op: what runs
+between these, and what each child stands for.
 
 Given   a layer graph, the paths of the children to call, and the outputs that are wanted
-Result  the pieces in the order they run: a `Segment` is computed by us, a `Call` is one call of a
-        child with the values that its region takes; values are those of the given graph
+Result  the pieces in the order they run: a `Segment` is computed by us (one with an extern is that
+        alone), a `Call` is one call of a child with the values that its region takes; values are
+        those of the given graph
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from netdsl.op import Type, Value, Values
 from netdsl.recur import Recur, every_node
 from netdsl.rewrite import reachable, rebuild
 from netdsl.sizes import Poly, Size, atom
+from netdsl.supplied import Supplied
 
 
 @dataclass(frozen=True)
@@ -52,32 +54,60 @@ def cut(graph: Graph, paths: Collection[str], outputs: tuple[Output, ...]) -> li
     Raises `RuntimeError` for a child that cannot be called on its own.
     """
     live = reachable(graph, outputs)
-    regions = [r for path in paths for r in _regions(graph, path, live)]
-    results = {r: _result(graph, path, r, live, outputs) for path, r in regions}
-    regions.sort(key=lambda found: results[found[1]].node)
-    rank = {n: i for i, (_, region) in enumerate(regions, 1) for n in region}
-    level: dict[int, int] = {}  # of a node: how many of the calls must have been made
+    apart: list[tuple[frozenset[int], Segment | Call]] = []
+    for path in paths:
+        for region in _regions(graph, path, live):
+            result = _result(graph, path, region, live, outputs)
+            apart.append((region, _call(graph, path, region, result)))
+    called = {n for region, _ in apart for n in region}
+    externs = [frozenset([n]) for n in live - called if _supplied(graph, n)]
+    apart += [(region, _segment(graph, region, live, outputs)) for region in externs]
+    apart.sort(key=lambda found: max(found[0]))
+    rank = {n: i for i, (region, _) in enumerate(apart, 1) for n in region}
+    level: dict[int, int] = {}  # of a node: how many of those must have run
     for n in range(len(graph)):
         before = [level[v.node] for v in graph.operands(n)]
         level[n] = rank.get(n) or max(before, default=0)
-    between: list[set[int]] = [set() for _ in range(len(regions) + 1)]
+    between: list[set[int]] = [set() for _ in range(len(apart) + 1)]
     for n in live - rank.keys():
         if not isinstance(graph.node(n).op, Source):
             between[level[n]].add(n)
     pieces: list[Segment | Call] = []
     for i, nodes in enumerate(between):
         if i:
-            path, region = regions[i - 1]
-            pieces.append(_call(graph, path, region, results[region]))
+            pieces.append(apart[i - 1][1])
         if nodes:
-            gives = _leaving(graph, nodes, live, outputs)
-            pieces.append(Segment(_piece(graph, nodes, gives), _sorted(graph, nodes), gives))
+            pieces.append(_segment(graph, nodes, live, outputs))
     return pieces
 
 
-def _regions(
-    graph: Graph, path: str, live: Collection[int]
-) -> Iterator[tuple[str, frozenset[int]]]:
+def divides(graph: Graph) -> bool:
+    """Whether a graph with externs has more in it than one of them."""
+    return sum(not isinstance(node.op, Source) for _, node in graph.items) > 1
+
+
+def follows(graph: Graph) -> bool:
+    """Whether anything in a graph follows from its inputs."""
+    return any(graph.results(n)[0] in graph.users for n, _ in graph.sources(Input))
+
+
+def _supplied(graph: Graph, n: int) -> bool:
+    """Whether a node is an extern, or a recurrence with one in its steps."""
+    op = graph.node(n).op
+    inner = [node.op for node in every_node(op.body)] if isinstance(op, Recur) else [op]
+    return any(isinstance(o, Supplied) for o in inner)
+
+
+def _segment(
+    graph: Graph, nodes: Collection[int], live: Collection[int], outputs: tuple[Output, ...]
+) -> Segment:
+    """Nodes as a segment; one that takes nothing is given an input of the net, for its device."""
+    takes, gives = _sorted(graph, nodes), _leaving(graph, nodes, live, outputs)
+    takes = takes or next((graph.results(n) for n, _ in graph.sources(Input)), ())
+    return Segment(_piece(graph, nodes, takes, gives), takes, gives)
+
+
+def _regions(graph: Graph, path: str, live: Collection[int]) -> Iterator[frozenset[int]]:
     """The nodes that a child stands for; those of each call where it is a layer used repeatedly."""
     nodes = {
         n
@@ -97,7 +127,7 @@ def _regions(
         layers = [layer for layer in _layers(graph, region) if layer[1] or layer[2]]
         if len(layers) != len(set(layers)):
             raise uncut(path, "it is used on its own result, more than once in a row")
-        yield path, region
+        yield region
 
 
 def _layers(graph: Graph, region: Iterable[int]) -> list[tuple[str, bool, tuple[str, ...]]]:
@@ -126,16 +156,16 @@ def _result(
 
 
 def _call(graph: Graph, path: str, region: frozenset[int], result: Value) -> Call:
-    takes = _entering(graph, region)
-    order = tuple(takes.index(v) for v in _sorted(graph, region))
-    inner = _piece(graph, region, (result,))
+    takes, inputs = _entering(graph, region), _sorted(graph, region)
+    order = tuple(takes.index(v) for v in inputs)
+    inner = _piece(graph, region, inputs, (result,))
     return Call(path, takes, result, inner, order, graph.node(result.node).span)
 
 
-def _piece(graph: Graph, nodes: Collection[int], gives: Values) -> Graph:
+def _piece(graph: Graph, nodes: Collection[int], takes: Values, gives: Values) -> Graph:
     """Some nodes as a graph of their own, with the parameters and constants that they take."""
     owned = {v.node for n in nodes for v in graph.operands(n) if not _crosses(graph, v)}
-    given = {v: Input(v.type, _name(graph, v)) for v in _sorted(graph, nodes)}
+    given = {v: Input(v.type, _name(graph, v)) for v in takes}
     outputs = tuple(Output(str(i), v) for i, v in enumerate(gives))
     return rebuild(graph, keep={*nodes, *owned}, outputs=outputs, given=given)
 

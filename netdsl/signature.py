@@ -28,10 +28,12 @@ CASTS = {
 }
 
 
-def bind(graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None) -> dict[str, int]:
+def bind(
+    graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None, any_float: bool = False
+) -> dict[str, int]:
     """The number of every size name, of a graph's inputs. Floating inputs have the dtype of `like`,
-    a parameter, and all are on its device (None: the net has none); under autocast they may have
-    any floating dtype.
+    a parameter, and all are on its device (None: the net has none); under autocast, and with
+    `any_float`, they may have any floating dtype.
 
     Raises `TypeError` for anything but the right number of tensors, `InputError` that shows the
     signature and names input, expected, got and a repair for a tensor that does not fit.
@@ -47,7 +49,7 @@ def bind(graph: Graph, tensors: Sequence[Tensor], like: Tensor | None = None) ->
         if like is None and x.is_floating_point():
             like = x
         try:
-            _match_kind(declared, x, like)
+            _match_kind(declared, x, like, any_float)
             _match_shape(declared, x, bindings)
         except Problem as problem:
             raise InputError((problem.at(graph.node(n).span),)) from None
@@ -85,11 +87,11 @@ def transformed() -> bool:
     return on or torch.autograd.forward_ad._current_level >= 0
 
 
-def _match_kind(declared: Input, x: Tensor, like: Tensor | None) -> None:
+def _match_kind(declared: Input, x: Tensor, like: Tensor | None, any_float: bool) -> None:
     dtype, expected = _name(x), DTYPES.get(declared.type.dtype)
     if expected is None:
         expected = "a float" if like is None else _name(like)
-        if x.is_floating_point() and autocasts(x):
+        if x.is_floating_point() and (any_float or autocasts(x)):
             expected = dtype
     if dtype != expected:
         cast = f"`{declared.key}{CASTS[expected]}`" if expected in CASTS else f"a {expected}"

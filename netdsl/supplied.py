@@ -47,7 +47,12 @@ class Supplied(Op):
         return self.names
 
     def infer(self, *operands: Type) -> tuple[Type, ...]:
-        assert operands == self.operands, f"{operands} are not {self.operands}"
+        if operands != self.operands:
+            raise Problem(
+                "N202",
+                f"`{self.extern}` takes {', '.join(map(str, self.operands))} at `{self.path}`, "
+                f"but is given {', '.join(map(str, operands))}",
+            )
         return self.types
 
     def reference(self, *operands: Any, **_: Any) -> Any:

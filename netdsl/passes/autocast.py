@@ -18,7 +18,7 @@ from netdsl.ir import Builder, Constant, Graph, Input, Node, Parameter, Source
 from netdsl.lazy import torch
 from netdsl.op import Type, Value, Values
 from netdsl.ops.cast import Autocast, Cast
-from netdsl.recur import At, Carried, Feed, Recur, Whole, every_node
+from netdsl.recur import At, Carried, Feed, Recur, Whole
 from netdsl.rewrite import reachable, rebuild
 
 if TYPE_CHECKING:
@@ -53,12 +53,6 @@ def plannable(state: Autocast) -> bool:
     float32, a device whose policies are unknown) torch casts as it goes."""
     dtypes = (state.dtype, *(dtype for _, dtype in state.others))
     return state.device in DEVICES and all(dtype in LOW for dtype in dtypes)
-
-
-def castable(graph: Graph) -> bool:
-    """Whether casts between the ops are all that autocast does in a graph: what an extern runs is
-    cast inside, by torch."""
-    return all(node.op.autocast != "inside" for node in every_node(graph))
 
 
 def autocast(graph: Graph, state: Autocast, early: Collection[str] = ()) -> Graph:

@@ -351,6 +351,24 @@ def test_new_sizes_behind_a_recurrence_are_planned_anew() -> None:
     assert model(lengths[3]).shape == expected[3].shape
 
 
+def test_start_values_that_follow_from_no_tensor_are_made_behind_a_called_child() -> None:
+    text = """netdsl 1
+    net Steps(x: [N, T, 4]) {
+      z = x -> linear(4) as first
+      recur t in 1..T {
+        h[0]: [N, 4] = 0
+        h[t] = concat(z[t], h[t-1]) -> linear(4) as inner -> tanh
+      }
+      return h[T]
+    }
+    """
+    model = netdsl.loads(text).double()
+    x = torch.randn(2, 5, 4, dtype=torch.float64)
+    expected = model(x)
+    model.first.register_forward_hook(lambda m, xs, y: None)
+    assert_close(model(x), expected, NET)
+
+
 def test_a_net_with_externs_calls_its_children_too() -> None:
     text = """netdsl 1
     extern scaled(x: [N, D]) -> [N, D]

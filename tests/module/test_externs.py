@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from tolerances import NET, NET_GRADIENT, assert_close
+from tolerances import NET, NET_GRADIENT, assert_close, assert_exact
 from torch import Tensor, nn
 
 import netdsl
+from netdsl import module
+from netdsl.ir import Graph, Source
 from netdsl.verify import verify
 
 SCALED = """\
@@ -163,3 +165,139 @@ def test_types_of_an_extern_are_checked_as_those_of_a_block() -> None:
 
 def test_a_net_with_externs_is_verified() -> None:
     assert verify(netdsl.loads(SCALED, ops={"scaled": scaled}, seed=0)).good
+
+
+AROUND = """\
+extern gate(x: [N, C, H, W]) -> [N, C, H, W]
+extern pooled(x: [N, C, H, W]) -> (low: [N, C], high: [N, C])
+net A(x: [N, 3, H, W]; classes = 5) {
+  h = x -> conv(4, 3, bias=false) -> bn -> relu
+  g = h -> gate as gate -> conv(4, 3, bias=false) -> bn
+  low, high = relu(g + h) -> pooled as pooled
+  return concat(low, high) -> linear(classes)
+}
+"""
+
+STEPS = """\
+extern cell(x: [N, D], h: [N, D]) -> [N, D]
+net A(x: [N, T, 3]) -> [N, 2] {
+  z = x -> linear(4)
+  recur t in 1..T {
+    h[0]: [N, 4] = 0
+    h[t] = cell(z[t], h[t-1]) as cell
+  }
+  return h[T] -> linear(2)
+}
+"""
+
+
+class Pooled(nn.Module):
+    """The least and the largest in each channel, on a learnt scale."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(1.5))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.scale * x.amin((2, 3)), x.amax((2, 3))
+
+
+GIVEN = {
+    AROUND: ({"gate": lambda x: x * x.sigmoid(), "pooled": Pooled()}, (4, 3, 6, 5)),
+    STEPS: ({"cell": lambda x, h: (x + h.sin()).tanh()}, (4, 6, 3)),
+}
+
+
+@pytest.fixture
+def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    """The paths of what was run node by node, call by call."""
+    found: list[list[str]] = []
+    interpret = module.interpret
+
+    def noted(graph: Graph, *rest: object) -> list[Tensor]:
+        found.append([node.path for _, node in graph.items if not isinstance(node.op, Source)])
+        return interpret(graph, *rest)
+
+    monkeypatch.setattr(module, "interpret", noted)
+    return found
+
+
+@pytest.mark.parametrize("text", GIVEN, ids=["around", "steps"])
+def test_only_the_externs_run_node_by_node(text: str, interpreted: list[list[str]]) -> None:
+    ops, shape = GIVEN[text]
+    model = netdsl.loads(text, ops=ops, seed=0).double()
+    reference = netdsl.loads(text, ops=ops, seed=0, backend="reference").double()
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64)
+    for training in (True, False):
+        results = []
+        for net in (model, reference):
+            net.train(training).zero_grad()
+            leaf = x.clone().requires_grad_()
+            y = net(leaf)
+            (first,) = torch.autograd.grad(y.sin().sum(), leaf, create_graph=True)
+            (first.square().sum() + y.cos().sum()).backward()
+            results.append([y, leaf.grad, *[p.grad for p in net.parameters()], *net.buffers()])
+        for got, expected in zip(*results, strict=True):
+            assert_close(got, expected.detach(), NET_GRADIENT)
+        with torch.no_grad():
+            assert_close(model(x), reference(x), NET)
+    externs = [["gate"], ["pooled"]] if text == AROUND else [["recur1"]]
+    ours = [paths for paths in interpreted if len(paths) == 1]
+    assert ours == externs * 4
+    assert len(interpreted) - len(ours) == 4  # the reference
+
+
+def test_externs_around_our_plans_have_torchs_dtypes_under_autocast() -> None:
+    ops, shape = GIVEN[AROUND]
+    model = netdsl.loads(AROUND, ops=ops, seed=0)
+    seen: list[torch.dtype] = []
+    model.pooled.register_forward_pre_hook(lambda m, xs: seen.append(xs[0].dtype))
+    reference = netdsl.loads(AROUND, ops=ops, seed=0, backend="reference")
+    x = torch.randn(shape)
+    with torch.autocast("cpu", torch.bfloat16):
+        y, expected = model(x), reference(x)
+    assert seen == [torch.bfloat16]
+    assert y.dtype == expected.dtype == torch.bfloat16
+    y.float().sum().backward()
+    assert {p.grad.dtype for p in model.parameters()} == {torch.float32}
+    assert_close(y, expected.double(), NET)
+
+
+def test_an_extern_may_give_another_dtype_as_in_torch() -> None:
+    text = """\
+    extern wide(x: [N, D]) -> [N, D]
+    net A(x: [N, 4]) -> [N, 4] { y = x -> linear(4) as first  return (y -> wide) * y + y }
+    """
+    model = netdsl.loads(text, ops={"wide": lambda x: x.double()})
+    x = torch.randn(3, 4)
+    y = model.first.weight @ x.T + model.first.bias[:, None]
+    made = model(x)
+    assert made.dtype == torch.float64
+    torch.testing.assert_close(made, (y.T.double() * y.T + y.T), rtol=1e-5, atol=1e-5)
+    made.sum().backward()
+    assert model.first.weight.grad.dtype == torch.float32
+
+
+def test_a_called_block_with_an_extern_in_it_is_cut_inside(interpreted: list[list[str]]) -> None:
+    text = """\
+    extern scaled(x: [2, 4]) -> [2, 4]
+    net A(x: [2, 4]) -> [2, 2] {
+      return x -> (linear(4) -> scaled as inner -> linear(4)) as block[] -> linear(2)
+    }
+    """
+    model = netdsl.loads(text, ops={"scaled": lambda x: 2 * x}, seed=0).double()
+    x = torch.randn(2, 4, dtype=torch.float64)
+    expected = model(x)
+    seen: list[Tensor] = []
+    model.block.register_forward_hook(lambda m, xs, y: seen.append(y))
+    assert_exact(model(x), expected)
+    assert len(seen) == 1
+    assert len(interpreted) == 2 and all(len(paths) == 1 for paths in interpreted)
+
+
+def test_what_a_called_child_gives_an_extern_must_fit_it() -> None:
+    model = netdsl.loads(SCALED, ops={"scaled": scaled})
+    model.first = nn.Linear(4, 5)
+    with pytest.raises(netdsl.InputError, match=r"`scaled` takes \[3, 4\], \[3, 4\] at `scaled1`"):
+        model(torch.randn(3, 4))

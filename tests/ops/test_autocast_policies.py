@@ -14,7 +14,7 @@ from netdsl.differentiate import differentiate
 from netdsl.ir import Builder, Constant, Graph, Input, Output, Parameter, Source
 from netdsl.modes import specialise
 from netdsl.ops.cast import Autocast
-from netdsl.passes.autocast import autocast, castable
+from netdsl.passes.autocast import autocast
 from netdsl.rewrite import with_sizes
 
 DTYPES = {
@@ -55,7 +55,7 @@ def _graphs(case: Case) -> Iterator[Graph]:
     for training in ((), ("layer",)):
         for synced in (None, ""):
             moded = specialise(graph, training, synced)
-            if castable(moded) and (synced is None or training):
+            if synced is None or training:
                 yield moded
 
 
