@@ -13,6 +13,7 @@ from typing import Any, Protocol, TypeAlias
 import torch
 from torch import Tensor
 
+from netdsl.draws import Draws, OneSeed
 from netdsl.errors import InputError, Problem
 from netdsl.ir import Graph, Input, Output, Parameter, Source
 from netdsl.namespaces import REGION, Branch, Called
@@ -32,15 +33,18 @@ Computes: TypeAlias = Callable[..., Mapping[str, Tensor]]
 class Compile(Protocol):
     """What makes a graph run, over the parameters of the net; `inner` are the children in it."""
 
-    def __call__(self, graph: Graph, inner: Sequence[Branch]) -> Computes:
+    def __call__(self, graph: Graph, inner: Sequence[Branch], draws: Draws) -> Computes:
         """The graph as a function of its inputs."""
 
 
 class Piece:
     """A part of a net's graph, compiled for the types of what it is given."""
 
-    def __init__(self, graph: Graph, inner: Sequence[Branch], compile: Compile) -> None:
+    def __init__(
+        self, graph: Graph, inner: Sequence[Branch], compile: Compile, draws: Draws
+    ) -> None:
         self.graph = graph
+        self._draws = draws
         self.sized = sized(graph)
         self._inner = inner
         self._compile = compile
@@ -83,7 +87,7 @@ class Piece:
             if any(isinstance(size, Poly) for type in types for size in type.shape):
                 return None  # numbers may do, or say better why not
             raise InputError((problem.at(None),)) from None
-        return self._compile(graph, self._inner)
+        return self._compile(graph, self._inner, self._draws)
 
 
 def _check_parameters(grown: Graph, graph: Graph) -> None:
@@ -145,6 +149,8 @@ class Cut:
     ) -> None:
         self._sources = [Value(n, 0, op.type) for n, op in graph.sources(Input)]
         self._outputs = outputs
+        # A child draws a seed of its own: whoever calls it may call it again, as checkpointing does
+        self._seed = OneSeed()
         self._steps: list[tuple[Segment, Piece] | tuple[Call, Branch]] = []
         grown = {branch[0]: branch for branch in branches}
         paths = [path for path, _ in called]
@@ -152,15 +158,22 @@ class Cut:
         for step in cut(graph, outermost, outputs):
             _check(step, called)
             if isinstance(step, Segment):
-                self._steps.append((step, Piece(step.graph, (), compile)))
+                draws = Draws(self._seed, step.streams)
+                self._steps.append((step, Piece(step.graph, (), compile, draws)))
                 continue
             *_, child = branch = grown[step.path]
             inner = [b for b in branches if b[0] != step.path and below(b[0], step.path)]
-            child.__dict__[REGION] = Region(step, Piece(step.region, inner, compile))
+            child.__dict__[REGION] = Region(step, Piece(step.region, inner, compile, Draws()))
             self._steps.append((step, branch))
 
     def __call__(self, inputs: Sequence[Tensor], bindings: Mapping[str, int]) -> dict[str, Tensor]:
         """The outputs by name, from the net's inputs and the numbers of their sizes."""
+        try:
+            return self._run(inputs, bindings)
+        finally:
+            self._seed.forget()
+
+    def _run(self, inputs: Sequence[Tensor], bindings: Mapping[str, int]) -> dict[str, Tensor]:
         values = dict(zip(self._sources, inputs, strict=True))
         for step, runs in self._steps:
             given = [values[v] for v in step.takes]

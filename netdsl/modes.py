@@ -7,7 +7,7 @@ Result  a graph without modal ops; new buffer values are outputs with role `upda
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from netdsl.ir import Builder, Graph, Input, Node, Output
@@ -24,21 +24,31 @@ def modal_paths(graph: Graph) -> tuple[str, ...]:
     return ("", *dict.fromkeys(node.path for node in every_node(graph) if node.op.modal))
 
 
-def specialise(graph: Graph, training: Collection[str], synced: str | None = None) -> Graph:
+def specialise(
+    graph: Graph,
+    training: Collection[str],
+    synced: str | None = None,
+    streams: Sequence[int] = (),
+) -> Graph:
     """The layer graph in one mode.
 
     `synced`: the name of the process group whose batches bn in training takes as one ("": the
     default group, None: this process's batch alone).
+    `streams`: of the modal nodes in canonical order (none: counted from 0).
     """
-    return _specialise(graph, training, synced, 0, SEED)
+    modal = [n for n in graph.canonical if graph.node(n).op.modal]
+    own = dict(zip(modal, streams, strict=True)) if streams else streams_of(graph)
+    return _specialise(graph, training, synced, own, SEED)
 
 
 def _specialise(
-    graph: Graph, training: Collection[str], synced: str | None, first: int, once: str
+    graph: Graph,
+    training: Collection[str],
+    synced: str | None,
+    streams: Mapping[int, int],
+    once: str,
 ) -> Graph:
-    """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`, and
-    the streams of its layers start at `first`."""
-    streams = _streams(graph, first)
+    """As `specialise`; a layer that draws once has the seed called `once`, any other `SEED`."""
     newest: dict[Value, Value] = {}  # of a buffer: layers that share one update it one by one
     updates: dict[str, Value] = {}
     seeds: dict[str, Value] = {}
@@ -66,7 +76,7 @@ def _specialise(
 
     def _recurrence(b: Builder, n: int, op: Recur, xs: Values) -> Values | None:
         """A recurrence whose body is in one mode; where it draws, the seed is one operand more."""
-        body = _specialise(op.body, training, synced, streams[n], SHARED_SEED)
+        body = _specialise(op.body, training, synced, streams_of(op.body, streams[n]), SHARED_SEED)
         if body == op.body:
             return None
         feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))
@@ -93,7 +103,7 @@ def _synchronised(graph: Graph, group: str) -> Graph:
     return rebuild(graph, change)
 
 
-def _streams(graph: Graph, first: int) -> dict[int, int]:
+def streams_of(graph: Graph, first: int = 0) -> dict[int, int]:
     """The stream of each modal node, in canonical order: equal graphs, whose programs are
     shared, draw the same numbers. That of a recurrence is its body's first."""
     streams = {}

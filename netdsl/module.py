@@ -18,6 +18,7 @@ from netdsl.artifact import Manifest
 from netdsl.called import Computes, Cut
 from netdsl.collective import group_name
 from netdsl.counterparts import check_synced, stages
+from netdsl.draws import Draws
 from netdsl.errors import InputError, Problem
 from netdsl.externs import externs_of, plant, planted, uses_of
 from netdsl.folded import Folded, Frozen
@@ -106,6 +107,7 @@ class NetModule(Namespace):
         self._pack = _packer(graph)
         self._modal_paths = modal_paths(graph)
         self._programs: dict[Any, Program] = {}
+        self._draws = Draws()
         self._apart = divides(graph)
         self._inner = False  # of a part: what it takes was never given to the net
         self._folded: dict[str, Kept] = {}
@@ -156,14 +158,16 @@ class NetModule(Namespace):
         if by_node or (mixed and not plannable(mixed)):
             bindings = dict(zip(self._size_names, sizes, strict=True))
             outputs, seeded = self._outputs(training)
-            found = self._interpret([*pool, *_seeds(seeded)], training, bindings, mixed)
+            found = self._interpret(
+                [*pool, *_seeds(self._draws, seeded)], training, bindings, mixed
+            )
             return self._finish(outputs, found)
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
         program = self._program((training, wanted, mixed, bool(self._frozen)), self._synced)
         if program.seeded:
-            pool.append(_draw_seed())
+            pool.append(self._draws.seed())
         if self._channels_last:
             for i in program.images:
                 pool[i] = _channels_last(pool[i])
@@ -210,7 +214,7 @@ class NetModule(Namespace):
         traced = torch.compiler.is_compiling() or recorded()
         return self._apart and self.backend != "reference" and not (traced or transformed())
 
-    def _part(self, graph: Graph, inner: Sequence[Branch]) -> Computes:
+    def _part(self, graph: Graph, inner: Sequence[Branch], draws: Draws) -> Computes:
         """A graph of some of the layers as a net over the same parameters and children."""
         part = NetModule.__new__(NetModule)
         part.__dict__.update(NetModule.__getstate__(self))
@@ -224,6 +228,7 @@ class NetModule(Namespace):
             _size_names=_size_names(graph.inputs),
             _apart=divides(graph),
             _inner=True,
+            _draws=draws,
             _channels_last=False,
             _pack=dict,
             _modal_paths=modal_paths(graph),
@@ -264,7 +269,9 @@ class NetModule(Namespace):
         training, wanted, mixed, frozen = mode
         paths = tuple(p for p, on in zip(self._modal_paths, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        key = f"{self.graph.digest}:{paths}:{keys}:{self.off}:{synced}:{mixed}:{frozen}"
+        streams = self._draws.streams
+        parts = (self.graph.digest, paths, keys, self.off, synced, mixed, frozen, streams)
+        key = ":".join(map(str, parts))
 
         def make() -> Program:
             lowered = lower(
@@ -274,6 +281,7 @@ class NetModule(Namespace):
                 off=self.off,
                 synced=synced,
                 mixed=mixed,
+                streams=streams,
             )
             return Program(key, lowered, self._keys, self._size_names, mixed is not None, frozen)
 
@@ -302,7 +310,7 @@ class NetModule(Namespace):
         pool = [*inputs, *self._parameters_and_buffers()]
         training = tuple([module.training for module in self._modal])
         outputs, seeded = self._outputs(training)
-        results = record(self._known(), training, [*pool, *_seeds(seeded)])
+        results = record(self._known(), training, [*pool, *_seeds(self._draws, seeded)])
         return self._finish(outputs, results)
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
@@ -317,7 +325,7 @@ class NetModule(Namespace):
 
     def _moded(self, training: tuple[bool, ...]) -> Graph:
         paths = [p for p, on in zip(self._modal_paths, training, strict=True) if on]
-        return specialise(self.graph, paths, self._synced)
+        return specialise(self.graph, paths, self._synced, self._draws.streams)
 
     def recorded(self, training: tuple[bool, ...], pool: Sequence[Tensor]) -> list[Tensor]:
         """The outputs of a mode, at sizes that a tracer may leave open."""
@@ -447,20 +455,16 @@ def _check_untrained(training: tuple[bool, ...], owned: Sequence[Tensor]) -> Non
         raise RuntimeError(_frozen("be trained"))
 
 
-def _seeds(wanted: bool) -> list[Tensor]:
+def _seeds(draws: Draws, wanted: bool) -> list[Tensor]:
     if not wanted:
         return []
-    seed = _draw_seed()
+    seed = draws.seed()
     if torch._C._functorch.is_batchedtensor(seed):
         raise RuntimeError(
             'a net that draws numbers runs under vmap with randomness="same" only: for masks of '
             "their own give the examples as one batch"
         )
     return [seed]
-
-
-def _draw_seed() -> Tensor:
-    return torch.randint(0, 2**63 - 1, ())
 
 
 def _channels_last(x: Tensor) -> Tensor:

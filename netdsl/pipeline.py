@@ -6,7 +6,7 @@ The passes are one ordered table: `CLEAN` runs on the whole, `FUSE` on each part
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -79,6 +79,7 @@ def lower(
     off: Collection[str] = (),
     synced: str | None = None,
     mixed: Autocast | None = None,
+    streams: Sequence[int] = (),
     seen: Seen = _nobody,
 ) -> Lowered:
     """The layer graph lowered for a mode.
@@ -88,6 +89,7 @@ def lower(
     off       names of passes to leave out
     synced    the process group of bn's statistics, see `specialise`
     mixed     the state of torch.autocast where it is on
+    streams   of the layers that draw numbers, see `specialise`
     seen      told every stage: (name, graph)
     """
 
@@ -104,7 +106,7 @@ def lower(
     def casted(stage: Graph) -> Graph:
         return stage if mixed is None else tell("autocast", autocast(stage, mixed))
 
-    moded = tell("specialise", specialise(tell("elaborate", graph), training, synced))
+    moded = tell("specialise", specialise(tell("elaborate", graph), training, synced, streams))
     if wanted:
         joint = tell("differentiate", differentiate(casted(moded), wanted))
         joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)

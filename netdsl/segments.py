@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import networkx as nx
 
 from netdsl.errors import Span
-from netdsl.ir import Graph, Input, Output, Source
+from netdsl.ir import Builder, Graph, Input, Node, Output, Source
+from netdsl.modes import streams_of
 from netdsl.op import Type, Value, Values
 from netdsl.recur import Recur, every_node
 from netdsl.rewrite import reachable, rebuild
@@ -25,11 +26,15 @@ from netdsl.supplied import Supplied
 
 @dataclass(frozen=True)
 class Segment:
-    """A graph of ours: its inputs are `takes`, its outputs `gives`, both in order."""
+    """A graph of ours: its inputs are `takes`, its outputs `gives`, both in order.
+
+    streams  of its modal layers in canonical order, those of the whole graph; none where none draws
+    """
 
     graph: Graph
     takes: Values
     gives: Values
+    streams: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -104,7 +109,12 @@ def _segment(
     """Nodes as a segment; one that takes nothing is given an input of the net, for its device."""
     takes, gives = _sorted(graph, nodes), _leaving(graph, nodes, live, outputs)
     takes = takes or next((graph.results(n) for n, _ in graph.sources(Input)), ())
-    return Segment(_piece(graph, nodes, takes, gives), takes, gives)
+    numbers: dict[int, int] = {}
+    piece = _piece(graph, nodes, takes, gives, numbers)
+    drawing = any(node.op.random for node in every_node(piece))
+    whole = streams_of(graph) if drawing else {}
+    streams = [whole[numbers[n]] for n in piece.canonical if drawing and piece.node(n).op.modal]
+    return Segment(piece, takes, gives, tuple(streams))
 
 
 def _regions(graph: Graph, path: str, live: Collection[int]) -> Iterator[frozenset[int]]:
@@ -158,16 +168,27 @@ def _result(
 def _call(graph: Graph, path: str, region: frozenset[int], result: Value) -> Call:
     takes, inputs = _entering(graph, region), _sorted(graph, region)
     order = tuple(takes.index(v) for v in inputs)
-    inner = _piece(graph, region, inputs, (result,))
+    inner = _piece(graph, region, inputs, (result,), {})
     return Call(path, takes, result, inner, order, graph.node(result.node).span)
 
 
-def _piece(graph: Graph, nodes: Collection[int], takes: Values, gives: Values) -> Graph:
-    """Some nodes as a graph of their own, with the parameters and constants that they take."""
+def _piece(
+    graph: Graph, nodes: Collection[int], takes: Values, gives: Values, numbers: dict[int, int]
+) -> Graph:
+    """Some nodes as a graph of their own, with the parameters and constants that they take;
+    `numbers` is told which were its modal nodes."""
+
+    def note(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        if not node.op.modal:
+            return None
+        made = b.append(node, *xs)
+        numbers[made[0].node] = n
+        return made
+
     owned = {v.node for n in nodes for v in graph.operands(n) if not _crosses(graph, v)}
     given = {v: Input(v.type, _name(graph, v)) for v in takes}
     outputs = tuple(Output(str(i), v) for i, v in enumerate(gives))
-    return rebuild(graph, keep={*nodes, *owned}, outputs=outputs, given=given)
+    return rebuild(graph, note, keep={*nodes, *owned}, outputs=outputs, given=given)
 
 
 def _name(graph: Graph, value: Value) -> str:
