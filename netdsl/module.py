@@ -285,7 +285,8 @@ class NetModule(Namespace):
             )
             return Program(key, lowered, self._keys, self._size_names, mixed is not None, frozen)
 
-        program = self._programs[mode] = register(key, make)
+        keep = not self._inner or bool(self._size_names)  # new sizes are other graphs of a part
+        program = self._programs[mode] = register(key, make, keep)
         return program
 
     def _keep(

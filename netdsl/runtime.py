@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -25,16 +26,20 @@ DTYPES = {
     "bfloat16": torch.bfloat16,
     "float16": torch.float16,
 }
-PROGRAMS: dict[str, Program] = {}  # for the life of the process: traced code names them by key
+PROGRAMS: WeakValueDictionary[str, Program] = WeakValueDictionary()
+KEPT: dict[str, Program] = {}  # for the life of the process: traced code names them by key
 
 
-def register(key: str, make: Callable[[], Program]) -> Program:
-    """The program of a key, made where the process has none; a lost race is a hit."""
+def register(key: str, make: Callable[[], Program], keep: bool = True) -> Program:
+    """The program of a key, made where the process has none; a lost race is a hit. One that is for
+    a single size is not kept (`keep`) when nobody has it any more, unless traced code names it."""
     found = PROGRAMS.get(key)
-    if found is not None:
-        return found
-    with pause_collector():
-        return PROGRAMS.setdefault(key, make())
+    if found is None:
+        with pause_collector():
+            found = PROGRAMS.setdefault(key, make())
+    if keep:
+        KEPT[key] = found
+    return found
 
 
 def versions(tensors: Sequence[Tensor]) -> tuple[int | None, ...]:
@@ -59,13 +64,13 @@ def backward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[
 
 @forward.register_fake
 def _(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
-    program = PROGRAMS[key]
+    program = KEPT[key] = PROGRAMS[key]
     return _fake(program.lowered.forward, program, tensors, sizes)
 
 
 @backward.register_fake
 def _(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
-    program = PROGRAMS[key]
+    program = KEPT[key] = PROGRAMS[key]
     return _fake(program.lowered.backward, program, tensors, sizes)
 
 

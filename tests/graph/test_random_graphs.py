@@ -121,6 +121,7 @@ def assert_same(got: Results, expected: Results) -> None:
 @given(nets().filter(runs))
 @examples(300)
 def test_compiled_is_the_reference_forward_backward_and_buffers(net: Net) -> None:
+    runtime.KEPT.clear()
     runtime.PROGRAMS.clear()
     note(str(net))
     assert_same(compiled(net, net.module()), reference(net))
@@ -130,6 +131,7 @@ def test_compiled_is_the_reference_forward_backward_and_buffers(net: Net) -> Non
 @given(nets().filter(runs))
 @examples(100)
 def test_every_pass_can_be_left_out(net: Net) -> None:
+    runtime.KEPT.clear()
     runtime.PROGRAMS.clear()
     note(str(net))
     expected, plain = reference(net), reference(net, wanted=False)
@@ -144,6 +146,7 @@ def test_every_pass_can_be_left_out(net: Net) -> None:
 @examples(150)
 def test_a_call_changes_nothing_shares_nothing_and_repeats(net: Net) -> None:
     """Inputs and parameters keep their bits, results own their memory, three calls agree."""
+    runtime.KEPT.clear()
     runtime.PROGRAMS.clear()
     note(str(net))
     for wanted in (True, False):
@@ -206,6 +209,7 @@ LAYERS: dict[str, Callable[[int], nn.Module]] = {
 @given(st.lists(st.sampled_from(list(LAYERS)), min_size=1, max_size=7), st.booleans())
 @examples(60)
 def test_a_chain_of_layers_is_torchs(layers: list[str], training: bool) -> None:
+    runtime.KEPT.clear()
     runtime.PROGRAMS.clear()
     net = netdsl.loads(f"net Chain(x: [N, 2, 9, 8]) {{ return x -> {' -> '.join(layers)} }}")
     twin, channels = nn.Sequential(), 2
