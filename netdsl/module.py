@@ -67,16 +67,15 @@ class NetModule(Namespace):
 
     Returns the one anonymous output, a named tuple of the named ones (a `train` output is None in
     eval), or a tuple of the taps asked for. Raises `InputError` where an input does not fit. Under
-    torch.autocast a net in float32 has the casts in its graph, as each op's policy says; one in
-    another dtype, or with a recurrence, a gru or an extern, runs node by node, as the reference
-    does, and casts as it goes.
+    torch.autocast a net has the casts in its graph, as each op's policy says; one with float64
+    beside other dtypes runs node by node, as the reference does, and casts as it goes.
 
     manifest  what the graph was made from, for `save` (None: a graph made by hand)
     backend   "auto": our plans; "reference": node by node with torch's autograd, the oracle
     off       names of passes to leave out
     ops       functions and modules for the externs of the text, by name; each use of a module is a
-              copy with parameters of its own, the child at its path. A net with externs runs node
-              by node, with torch's autograd
+              copy with parameters of its own, the child at its path. Plans run around externs;
+              where something traces or transforms the call it runs node by node
     weights   all parameters and buffers by name, copied (None: drawn as the text says)
     """
 
