@@ -12,7 +12,7 @@ from pytest import MonkeyPatch
 
 from contract import autograd, checks, edges, modes, state
 from contract.checks import Check, does
-from netdsl import folded, module, program, runtime, signature, watched
+from netdsl import draws, folded, module, program, runtime, signature, watched
 from netdsl.module import NetModule
 from netdsl.program import Program
 
@@ -91,9 +91,8 @@ def kept_without_autograd(patch: MonkeyPatch) -> None:
 
 def seeds_of_our_own(patch: MonkeyPatch) -> None:
     generator = torch.Generator()
-    patch.setattr(
-        module, "_draw_seed", lambda: torch.randint(0, 2**63 - 1, (), generator=generator)
-    )
+    own = Draws(lambda: torch.randint(0, 2**63 - 1, (), generator=generator))
+    patch.setattr(module, "Draws", lambda: own)
 
 
 def untransformed_parameters(patch: MonkeyPatch) -> None:
