@@ -218,7 +218,7 @@ def _role(op: Input | Parameter) -> str:
 
 def _convolved(graph: Graph, n: int) -> bool:
     """Whether convolutions alone read an input."""
-    users = (user for value in graph.results(n) for user, _ in graph.users[value])
+    users = (user for value in graph.results(n) for user, _ in graph.users.get(value, ()))
     return all(isinstance(graph.node(user).op, Conv) for user in users)
 
 

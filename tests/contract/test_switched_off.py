@@ -12,7 +12,8 @@ from pytest import MonkeyPatch
 
 from contract import autograd, checks, edges, modes, state
 from contract.checks import Check, does
-from netdsl import draws, folded, module, program, runtime, signature, watched
+from netdsl import folded, module, program, runtime, signature, watched
+from netdsl.draws import Draws
 from netdsl.module import NetModule
 from netdsl.program import Program
 
