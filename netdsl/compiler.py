@@ -7,6 +7,7 @@ print(dump(graph, "fuse-pointwise"))             # any stage of the pipeline
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +26,7 @@ from netdsl.modes import modal_paths
 from netdsl.module import NetModule
 from netdsl.sources import given
 from netdsl.taps import tap
-from netdsl.weights import read_weights
+from netdsl.weights import Filled, fill
 
 Ops: TypeAlias = Mapping[str, Callable[..., Any]]
 
@@ -39,6 +40,9 @@ def load(
     outputs: Sequence[str] | None = None,
     backend: str = "auto",
     weights: str | Path | None = None,
+    renaming: str | Path | None = None,
+    partial: bool = False,
+    told: Callable[[Filled], None] | None = None,
     ops: Ops | None = None,
     seed: int | None = None,
 ) -> NetModule:
@@ -49,12 +53,17 @@ def load(
     outputs  paths of stages to return instead of the net's own outputs
     backend  "auto", or "reference": node by node with torch's autograd
     weights  a safetensors or torch file of a state_dict
+    renaming a JSON table, keys of the net to keys of that file (`netdsl keys --write` makes one)
+    partial  take from the file what fits; by default every key must be there and no other
+    told     hears which keys were taken and which kept their initial values (by default a partial
+             load says it in a warning)
     ops      functions and nn.Modules for the text's `extern`s, by name; they take tensors in the
              order of the declaration and its hyper-parameters by name
     seed     of the initial weights of a text; torch's own generator stays as it is (None: drawn
              from that one)
 
-    Raises `NetError` for a mistake in the text, `ArtifactError` for a damaged artefact.
+    Raises `NetError` for a mistake in the text, `ArtifactError` for a damaged artefact,
+    `WeightsError` for weights that do not fit.
     """
     if Path(target).suffix == ".netc":
         if hyper or weights is not None:
@@ -64,7 +73,16 @@ def load(
             )
         return _open(Path(target), outputs, backend, ops)
     sources, net = front.read(target)
-    return _module(sources, net, hyper, outputs, backend, ops, weights, seed)
+    model = _module(sources, net, hyper, outputs, backend, ops, seed)
+    if weights is not None:
+        whole = model.graph if outputs is None else front.build(sources, net, hyper)
+        beyond = {p.key for p in whole.parameters}  # taps need a part of the net
+        filled = fill(model, weights, renaming=renaming, partial=partial, unused=beyond)
+        if told is not None:
+            told(filled)
+        elif filled.kept:
+            warnings.warn(f"{weights}: {filled}", stacklevel=2)
+    return model
 
 
 def loads(
@@ -78,7 +96,7 @@ def loads(
     seed: int | None = None,
 ) -> NetModule:
     """A net whose text is at hand; otherwise as `load`."""
-    return _module(given(text, "<text>"), net, hyper, outputs, backend, ops, None, seed)
+    return _module(given(text, "<text>"), net, hyper, outputs, backend, ops, seed)
 
 
 def _module(
@@ -88,8 +106,7 @@ def _module(
     outputs: Sequence[str] | None,
     backend: str,
     ops: Ops | None,
-    weights: str | Path | None = None,
-    seed: int | None = None,
+    seed: int | None,
 ) -> NetModule:
     graph = front.build(sources, net, hyper)
     if outputs is not None:
@@ -99,13 +116,7 @@ def _module(
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        model = NetModule(graph, manifest, backend=backend, ops=ops)
-    if weights is not None:
-        given = read_weights(weights)
-        if outputs is not None:  # taps need a part of the net
-            given = {key: t for key, t in given.items() if key in model.state_dict()}
-        model.load_state_dict(given)
-    return model
+        return NetModule(graph, manifest, backend=backend, ops=ops)
 
 
 def _open(path: Path, outputs: Sequence[str] | None, backend: str, ops: Ops | None) -> NetModule:

@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "memory",
         "edits",
         "pause",
+        "renaming",
         "spelling",
         "kernels",
         "collective",

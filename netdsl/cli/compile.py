@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from netdsl.cli import options, screen
-from netdsl.cli.failure import Refused
 
 if TYPE_CHECKING:
     from netdsl.ir import Graph
-    from netdsl.module import NetModule
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 
@@ -24,10 +22,9 @@ def compile(
         Path | None, typer.Option("-o", "--output", metavar="m.netc", help="The artefact to write.")
     ] = None,
     hyper: options.Hyper = None,
-    weights: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="A safetensors file, or a torch file of tensors only."),
-    ] = None,
+    weights: options.Weights = None,
+    renaming: options.Renaming = None,
+    partial: options.Partial = False,
     dtype: Annotated[str, typer.Option(metavar="|".join(DTYPES), help="Of the weights.")] = "",
     seed: options.Seed = 0,
     dump_after: Annotated[
@@ -42,6 +39,7 @@ def compile(
 
     \b
     netdsl compile resnet --weights resnet50.safetensors -o resnet.netc
+    netdsl compile my.net --weights theirs.pt --map map.json --partial -o my.netc
     netdsl compile lenet --dump-after fuse-pointwise
     """
     if output is None and not dump_after:
@@ -55,9 +53,7 @@ def compile(
 
     if dump_after and dump_after not in compiler.STAGES:
         raise typer.BadParameter(f"the stages are {', '.join(compiler.STAGES)}, not `{dump_after}`")
-    model = compiler.load(target, hyper=options.hypers_of(target, hyper), seed=seed)
-    if weights is not None:
-        _fill(model, weights)
+    model = options.load(target, hyper, weights, renaming, partial, seed=seed)
     if dump_after:
         print(compiler.dump(model.graph, after=dump_after))
     if output is None:
@@ -75,23 +71,6 @@ def compile(
         "bytes": output.stat().st_size,
     }
     screen.show_json(done) if json else _tell(done)
-
-
-def _fill(model: NetModule, path: Path) -> None:
-    """Load weights; every kind of misfit is said with one example."""
-    from netdsl.weights import read_weights
-
-    given, wanted = read_weights(path), model.state_dict()
-    other = [key for key in given if key in wanted and given[key].shape != wanted[key].shape]
-    kinds = {
-        "missing": [key for key in wanted if key not in given],
-        "not of this net": [key for key in given if key not in wanted],
-        "of another shape": [f"{k} {[*given[k].shape]}, not {[*wanted[k].shape]}" for k in other],
-    }
-    wrong = [f"{len(keys)} {kind} ({keys[0]})" for kind, keys in kinds.items() if keys]
-    if wrong:
-        raise Refused(f"the weights of {path} do not fit {model.graph.name}: {', '.join(wrong)}")
-    model.load_state_dict(given)
 
 
 def _passes(graph: Graph) -> list[dict[str, Any]]:

@@ -34,6 +34,7 @@ FAILURES: dict[str, tuple[int, Callable[[BaseException], str]]] = {
     "netdsl.datasets.errors.DataError": (USAGE, _plain),
     "netdsl.datasets.errors.MissingPackage": (MISSING, _plain),
     "netdsl.weights.WeightsError": (USAGE, _plain),
+    "netdsl.renaming.RenamingError": (USAGE, _plain),
     "netdsl.training.measures.TrainingError": (USAGE, _plain),
     "netdsl.training.checkpoint.CheckpointError": (ARTEFACT, _plain),
     "netdsl.artifact.ArtifactError": (ARTEFACT, _plain),

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from netdsl.cli import screen
 from netdsl.cli.failure import Refused
 
 if TYPE_CHECKING:
     from netdsl.ir import Graph
+    from netdsl.module import NetModule
 
 Target = Annotated[
     str, typer.Argument(metavar="F", help="A .net file, a shipped model's name, or F:Net.")
@@ -34,6 +37,19 @@ Data = Annotated[
         help="mnist5k, digits, a file.npz or package:function, then what is done to it, as in "
         "mnist5k:pad=2.",
     ),
+]
+Weights = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="A safetensors file, or a torch file of tensors only."),
+]
+Renaming = Annotated[
+    Path | None,
+    typer.Option(
+        "--map", metavar="map.json", help="Keys of the net to keys of the weights' file (`keys`)."
+    ),
+]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Take the weights that fit; say what else there is.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Where all random numbers come from.")]
 
@@ -68,6 +84,35 @@ def hypers_of(target: str, given: Iterable[str] | None) -> dict[str, Any]:
     if found and target.endswith(".netc"):
         raise typer.BadParameter(f"{target} has its hyper-parameters; -D is for .net files")
     return found
+
+
+def load(
+    target: str,
+    hyper: Iterable[str] | None,
+    weights: Path | None = None,
+    renaming: Path | None = None,
+    partial: bool = False,
+    *,
+    seed: int = 0,
+    taps: Sequence[str] | None = None,
+) -> NetModule:
+    """The net of a command, with the weights it was given; a partial load is said on stderr."""
+    from netdsl import compiler
+
+    if weights is None and (renaming or partial):
+        raise typer.BadParameter("--map and --partial are for --weights FILE")
+    if weights is not None and target.endswith(".netc"):
+        raise typer.BadParameter(f"{target} has its weights; --weights is for .net files")
+    return compiler.load(
+        target,
+        hyper=hypers_of(target, hyper),
+        outputs=taps,
+        weights=weights,
+        renaming=renaming,
+        partial=partial,
+        told=lambda filled: screen.say(f"{weights}: {filled}") if partial else None,
+        seed=seed,
+    )
 
 
 def hypers(given: Iterable[str] | None) -> dict[str, Any]:

@@ -33,6 +33,9 @@ def run(
         typer.Option(metavar="PATH", help="Give this stage's result instead; may repeat."),
     ] = None,
     hyper: options.Hyper = None,
+    weights: options.Weights = None,
+    renaming: options.Renaming = None,
+    partial: options.Partial = False,
     size: options.Sizes = "",
     seed: options.Seed = 0,
     json: options.Json = False,
@@ -48,11 +51,10 @@ def run(
     given = dict(options.pairs(input or (), "--input x=x.npy"))
     import torch
 
-    from netdsl import compiler
     from netdsl.verify.twins import named
 
-    hypers = options.hypers_of(target, hyper)
-    model = compiler.load(target, hyper=hypers, outputs=tap or None, seed=seed).eval()
+    loaded = options.load(target, hyper, weights, renaming, partial, seed=seed, taps=tap or None)
+    model = loaded.eval()
     inputs = _inputs(model.graph, given, options.sizes_of(model.graph, size), seed)
     with torch.no_grad():
         results = dict(named(model(*inputs)))

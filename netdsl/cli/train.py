@@ -25,6 +25,9 @@ def train(
         Path, typer.Option("-o", "--output", metavar="m.netc", help="The artefact to write.")
     ],
     hyper: options.Hyper = None,
+    weights: options.Weights = None,
+    renaming: options.Renaming = None,
+    partial: options.Partial = False,
     epochs: Annotated[int | None, typer.Option(help="Passes over the data (10).")] = None,
     batch: Annotated[int | None, typer.Option(help="Examples a step (32).")] = None,
     optim: Annotated[str | None, typer.Option(help="adamw (the default), adam or sgd.")] = None,
@@ -79,11 +82,10 @@ def train(
         "seed": seed,
         "amp": amp,
     }
-    hypers = options.hypers(hyper)
     if not output.absolute().parent.is_dir():
         raise typer.BadParameter(f"there is no folder {output.parent}", param_hint="-o")
 
-    from netdsl import compiler, datasets
+    from netdsl import datasets
     from netdsl import training as trainer
 
     with trainer.joined() as first:
@@ -93,7 +95,7 @@ def train(
         chosen = replace(before, **wanted)
         if first:
             screen.say(trainer.description(dataset, chosen))
-        model = compiler.load(target, hyper=hypers, seed=chosen.seed)
+        model = options.load(target, hyper, weights, renaming, partial, seed=chosen.seed)
         trainer.check_fit(model.graph, dataset, chosen)
         checkpoint = output.with_suffix(".ckpt")
         places = {"checkpoint": checkpoint, "resume": resume, "log": log}
@@ -116,6 +118,9 @@ def evaluate(
     target: options.Runnable,
     data: options.Data,
     hyper: options.Hyper = None,
+    weights: options.Weights = None,
+    renaming: options.Renaming = None,
+    partial: options.Partial = False,
     metric: Annotated[
         list[str] | None, typer.Option(help="accuracy, top5, mse, mae or package:function.")
     ] = None,
@@ -129,14 +134,14 @@ def evaluate(
     \b
     netdsl eval lenet.netc --data mnist5k:pad=2
     """
-    from netdsl import compiler, datasets
+    from netdsl import datasets
     from netdsl import training as trainer
     from netdsl.training.measures import LOSSES, METRICS, find
 
     dataset = datasets.load(data)
     plain = trainer.Options(loss=loss or "").resolved(dataset)
     screen.say(trainer.description(dataset, plain))
-    model = compiler.load(target, hyper=options.hypers_of(target, hyper))
+    model = options.load(target, hyper, weights, renaming, partial)
     trainer.check_fit(model.graph, dataset, plain)
     loss_of = find("loss", plain.loss, LOSSES)
     names = metric or [plain.metric]

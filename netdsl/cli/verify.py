@@ -28,6 +28,9 @@ ILL = "float32 is ill-conditioned here; allowed is 3 times the error of plain to
 def verify(
     target: options.Runnable,
     hyper: options.Hyper = None,
+    weights: options.Weights = None,
+    renaming: options.Renaming = None,
+    partial: options.Partial = False,
     batch: Annotated[int, typer.Option(min=1, help="Examples in the random input.")] = 3,
     size: options.Sizes = "",
     seed: options.Seed = 0,
@@ -48,11 +51,10 @@ def verify(
     netdsl verify lenet
     netdsl verify resnet.netc --size H=64,W=64
     """
-    from netdsl import compiler
     from netdsl import verify as verifier
     from netdsl.errors import Problem
 
-    model = compiler.load(target, hyper=options.hypers_of(target, hyper), seed=seed)
+    model = options.load(target, hyper, weights, renaming, partial, seed=seed)
     try:
         report = verifier.verify(
             model,

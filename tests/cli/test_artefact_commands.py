@@ -58,8 +58,9 @@ def test_given_weights_are_taken_and_a_misfit_is_said(netdsl: Command, small: Pa
     ran = netdsl("compile", "small.net", "-D", "c=5", "-o", "n.netc", "--weights", "w.safetensors")
     assert (ran.code, ran.err) == (
         2,
-        "error: the weights of w.safetensors do not fit Small: "
-        "7 of another shape (bn1.bias [3], not [5])\n",
+        "error: the weights of w.safetensors do not fit: "
+        "7 of another shape (conv1.weight [3, 2, 3, 3], not [5, 2, 3, 3])\n"
+        "`netdsl keys F --diff w.safetensors` compares all of them and proposes a renaming\n",
     )
 
 
