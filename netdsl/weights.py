@@ -1,5 +1,5 @@
-"""Weights from elsewhere: the state_dict of a safetensors or torch file, read as data only, taken by
-a net whole, under other names, or in part."""
+"""The state_dict of a safetensors or torch file, read as data only; a net takes it whole, under
+other names, or in part."""
 
 from __future__ import annotations
 

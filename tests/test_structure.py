@@ -74,6 +74,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("compiler",),
     ("training", "verify"),
+    ("bench",),
     ("",),
     ("cli", "__main__"),
 )
@@ -82,6 +83,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 TORCH_AT_TOP = (
     "artifact",
     "backends.torch",
+    "bench.torch_calls",
     "called",
     "collective",
     "compiler",

@@ -13,6 +13,7 @@ from typing import Annotated
 import typer
 
 from netdsl.cli import (
+    bench,
     check,
     compile,
     demo,
@@ -51,6 +52,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train.train,
     "eval": train.evaluate,
     "verify": verify.verify,
+    "bench": bench.bench,
     "inspect": compile.inspect,
     "keys": keys.keys,
     "models": models.models,
