@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from netdsl.bench.contenders import CONTENDERS, FAMILIES, OURS, PEAK_SIZE, find
+from netdsl.bench.contenders import CONTENDERS, FAMILIES, OURS, PEAK_FLOPS, find
 from netdsl.bench.job import DTYPES, Job, Variant, save_inputs
 from netdsl.bench.machine import machine, versions
 from netdsl.bench.processes import Unmeasurable, Worker
@@ -189,11 +189,11 @@ def _round(running: Sequence[_Running], number: int) -> None:
 
 
 def _roof(peak: _Running | None, basis: str) -> float | None:
-    """The floating-point operations a second of the large matrix product, at best."""
+    """Floating-point operations a second of the large convolution, at best."""
     if peak is None or peak.failed or not peak.rounds:
         return None
     best: float = min(found[basis] for found in peak.rounds)
-    return 2.0 * PEAK_SIZE**3 / best
+    return PEAK_FLOPS / best
 
 
 def _row(
