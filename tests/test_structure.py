@@ -83,6 +83,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
 TORCH_AT_TOP = (
     "artifact",
     "backends.torch",
+    "bench.jax_calls",
     "bench.torch_calls",
     "called",
     "collective",

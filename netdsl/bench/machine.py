@@ -16,7 +16,6 @@ PACKAGES = (
     "onnxruntime",
     "openvino",
     "jax",
-    "torchax",
     "numpy",
 )
 

@@ -73,7 +73,7 @@ def test_a_report_has_what_it_was_made_with_and_a_row_for_every_contender(
     assert rows["eager"]["variant"] == "channels_last"
     assert rows["eager"]["remark"] == "traced into torch functions"
     assert rows["netdsl, frozen"]["skipped"] == "its process ended with -9"
-    assert rows["JAX"]["skipped"].startswith("not installed: jax")
+    assert rows["JAX"]["skipped"] == "not installed (pip install jax)"
     assert rows["JAX"]["cpu_ms"] is None
 
 
@@ -169,7 +169,7 @@ def test_the_traced_twin_computes_what_the_net_does(
 def test_a_report_in_markdown() -> None:
     rows = (
         Row("netdsl", "", "mallopt", "", 0.5, 0.25, 1.0, 0.5, 270_000_000, 1, 0.1, 0.0),
-        Row("JAX", "not installed: jax"),
+        Row("JAX", "not installed (pip install jax)"),
     )
     machine = {"processor": "A CPU", "capability": "AVX2", "cores": 2, "load": 0.25}
     report = Report(
@@ -181,7 +181,7 @@ def test_a_report_in_markdown() -> None:
         "| contender | ms | CPU ms | netdsl is | of peak | memory | first call | error |  |",
         "| :-- | --: | --: | --: | --: | --: | --: | --: | :-- |",
         "| netdsl | 0.500 | 0.250 | 1.00× | 50 % | 270 MB | 100 ms | 0 | mallopt |",
-        "| JAX | - | - | - | - | - | - | - | not installed: jax |",
+        "| JAX | - | - | - | - | - | - | - | not installed (pip install jax) |",
         "",
         "Medians of no rounds of 0.3 s in turn; ratios by CPU time of the process; 0.004 GFLOP a "
         "call, peak 80 GFLOP/s measured beside it.",
