@@ -13,17 +13,17 @@ while read -r net; do
   # shellcheck disable=SC2086  # the words of a line are arguments
   python -m netdsl bench $net "$@" --markdown </dev/null >>"$fresh"
 done <<'NETS'
-resnet --batch 1 --size H=224,W=224
-resnet --batch 16 --size H=224,W=224
-vgg --batch 1 --size H=224,W=224
+resnet -D depth=50 --batch 1 --size H=224,W=224
+resnet -D depth=50 --batch 16 --size H=224,W=224
+vgg -D depth=16 --batch 1 --size H=224,W=224
 alexnet --batch 1 --size H=224,W=224
 googlenet --batch 1 --size H=224,W=224
 lenet --batch 1
 resnet_cifar -D depth=56 --batch 1
 resnet -D depth=18 --batch 8 --size H=224,W=224 --train
 lenet --batch 64 --train
-resnet --batch 1 --size H=224,W=224 --dtype bfloat16
-vgg --batch 1 --size H=224,W=224 --dtype bfloat16
+resnet -D depth=50 --batch 1 --size H=224,W=224 --dtype bfloat16
+vgg -D depth=16 --batch 1 --size H=224,W=224 --dtype bfloat16
 resnet -D depth=18 --batch 8 --size H=224,W=224 --train --dtype bfloat16
 NETS
 cat "$fresh" >performance.md

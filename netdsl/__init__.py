@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from netdsl.front import check, parse
     from netdsl.module import NetModule
     from netdsl.text import to_text
+    from netdsl.weights import WeightsError
 
 # imported at first use, since `parse` and `check` must not wait for torch
 _WHERE = {
     "ArtifactError": "netdsl.artifact",
     "NetModule": "netdsl.module",
+    "WeightsError": "netdsl.weights",
     "check": "netdsl.front",
     "format": "netdsl.fmt",
     "load": "netdsl.compiler",
@@ -36,6 +38,7 @@ __all__ = [
     "InputError",
     "NetError",
     "NetModule",
+    "WeightsError",
     "check",
     "format",
     "load",

@@ -78,3 +78,17 @@ def test_a_torch_file_without_a_state_dict_is_refused(tmp_path: Path, content: o
     with pytest.raises(WeightsError) as raised:
         read_weights(path)
     assert str(raised.value) == f"{path}: holds no state_dict (names and tensors)"
+
+
+def test_taps_need_a_part_of_the_weights_and_refuse_those_of_another_net(tmp_path: Path) -> None:
+    path, net = tmp_path / "w.pt", tmp_path / "small.net"
+    net.write_text(SMALL)
+    state = small(seed=4).state_dict()
+    torch.save(state, path)
+    model = netdsl.load(net, weights=path, outputs=["bn1"])
+    assert "fc.weight" not in model.state_dict()
+    for key, t in model.state_dict().items():
+        assert_exact(t, state[key], key)
+    torch.save(state | {"other.weight": torch.zeros(3)}, path)
+    with pytest.raises(WeightsError, match=r"1 not of this net \(other\.weight\)"):
+        netdsl.load(net, weights=path, outputs=["bn1"])
