@@ -25,9 +25,14 @@ def function_of(job: Job) -> tuple[Callable[..., Any], dict[str, Array]]:
     """A function of the numbers by name and the inputs, and the numbers."""
     program = torch.export.export(ours(job, "reference"), tuple(tensors_of(job)))
     program = program.run_decompositions()
-    signature = program.graph_signature
-    keys = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
-    state = {key: jnp.asarray(t.detach().numpy()) for key, t in program.state_dict.items()}
+    said = program.graph_signature
+    keys = {
+        **said.inputs_to_parameters,
+        **said.inputs_to_buffers,
+        **said.inputs_to_lifted_tensor_constants,
+    }
+    tensors = {**program.state_dict, **program.constants}
+    state = {key: jnp.asarray(tensors[key].detach().numpy()) for key in keys.values()}
 
     def call(numbers: Mapping[str, Array], *inputs: Array) -> Any:
         values: dict[str, Any] = {}
