@@ -29,8 +29,8 @@ def bench(
     against: Annotated[
         str,
         typer.Option(
-            metavar="eager,compile,freezing,onnxruntime,openvino,jax",
-            help="The peers to measure (all of them).",
+            metavar="PEERS",
+            help="Some of eager,compile,freezing,onnxruntime,openvino,jax (all of them).",
         ),
     ] = "",
     rounds: Annotated[int, typer.Option(min=1, help="Measurements of each, in turn.")] = 9,
@@ -41,7 +41,7 @@ def bench(
     ] = False,
     json: options.Json = False,
 ) -> None:
-    """Time a net beside PyTorch eager and compiled, ONNX Runtime, OpenVINO and JAX.
+    """Time a net beside PyTorch, ONNX Runtime, OpenVINO and JAX.
 
     Every contender has a process of its own; they are measured in turn, round by round. "netdsl is"
     says how many times faster ours is (frozen, in inference): below 1, it is slower. What cannot be
@@ -49,7 +49,7 @@ def bench(
 
     \b
     netdsl bench lenet
-    netdsl bench resnet --batch 16 --size H=224,W=224 --threads 2 --against eager,freezing
+    netdsl bench resnet --batch 16 --size H=224,W=224 --against eager,freezing
     netdsl bench resnet -D depth=18 --batch 8 --size H=224,W=224 --train
     """
     from netdsl import bench as benchmark

@@ -32,7 +32,7 @@ def keys(
     all: Annotated[bool, typer.Option("--all", help="Every key, however many.")] = False,
     json: options.Json = False,
 ) -> None:
-    """List the keys of a net's state_dict, or compare them with a checkpoint's.
+    """List a net's state_dict keys, or compare them with a file's.
 
     --diff says which keys are missing, not of this net or of another shape, and proposes which key
     of the file may be meant by which of the net: exits with 1 where they differ.
