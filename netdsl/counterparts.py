@@ -114,12 +114,20 @@ class Dropout(Stage, nn.Dropout):
     pass
 
 
+class Dropout1d(Stage, nn.Dropout1d):
+    pass
+
+
 class Dropout2d(Stage, nn.Dropout2d):
     pass
 
 
+class Dropout3d(Stage, nn.Dropout3d):
+    pass
+
+
 _CLASSES = {cls.__name__: cls for cls in Stage.__subclasses__()}
-_WITHOUT_TENSORS = (Dropout, Dropout2d)
+_WITHOUT_TENSORS = (Dropout, Dropout1d, Dropout2d, Dropout3d)
 
 
 def stages(graph: Graph) -> dict[str, nn.Module]:

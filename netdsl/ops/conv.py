@@ -1,6 +1,7 @@
 """Convolution over images, signals and volumes, and its gradient.
 
 y[n, o, p] = b[o] + Σ_{c, q} W[o, c, q] x[n, c, stride p + dilation q - pad], c in the group of o.
+What x is outside, `mode` says: zeros, or pixels of its own as `pad` takes them.
 """
 
 from __future__ import annotations
@@ -12,17 +13,16 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from netdsl.errors import Problem
 from netdsl.initial import Initial, bias_init, weight_init
 from netdsl.kinds import Flag, Int, Padding, Shape, Spatial
-from netdsl.lazy import F, torch
+from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Param, Type, Value, Values, hyper, op
 from netdsl.ops.arithmetic import Add, Mul
+from netdsl.ops.padding import MODES, Pad, Pad1d, Pad3d, Pairs, check_edges, padded
 from netdsl.ops.shape import Reshape
 from netdsl.shapes import axis_name, checked_images, window
 from netdsl.sizes import Poly, Size
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Pairs = tuple[tuple[int, int], ...]
 
 
 @op("conv")
@@ -35,6 +35,7 @@ class Conv(Op):
 
     autocast = "low"
     spatial: ClassVar[int] = 2
+    edges: ClassVar[type[Pad]] = Pad
 
     c: int = hyper(Int())
     k: tuple[int, ...] = hyper(Spatial())
@@ -43,6 +44,7 @@ class Conv(Op):
     dilation: tuple[int, ...] = hyper(Spatial(), 1)
     groups: int = hyper(Int(), 1)
     bias: bool = hyper(Flag(), True)
+    mode: str = hyper(MODES, "zeros")
     init: Any = hyper(Initial(), "torch")
     bias_init: Any = hyper(Initial(vector=True, optional=True), None)
 
@@ -58,6 +60,7 @@ class Conv(Op):
         checked_images(self.name, x, self.spatial)
         if isinstance(x.shape[1], int) and x.shape[1] % self.groups:
             raise group_problem(self.name, self.groups, f"{x} with {x.shape[1]} channels")
+        check_edges(self.name, x, self.pad, self.mode)
         geometry = zip(x.shape[2:], self.k, self.stride, self.pad, self.dilation, strict=True)
         extents = (
             window(self.name, axis_name(i, self.spatial), n, k, stride, pad, dilation)
@@ -86,22 +89,36 @@ class Conv(Op):
             "dilation": self.dilation,
             "groups": self.groups,
             "bias": self.bias,
+            "padding_mode": self.mode,
         }
         return f"Conv{self.spatial}d", arguments
 
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return torch.convolution(_padded(x, self.pad), weight, bias, *_geometry(self))
+        y: Tensor = self.kernel((), ())(x, weight, bias)
+        return y
 
     def kernel(self, operands: tuple[Type, ...], used: tuple[bool, ...]) -> Callable[..., Any]:
         geometry = _geometry(self)
-        if _even(self.pad):
+        if self.mode == "zeros" and _even(self.pad):
             return lambda x, w, b=None: torch.convolution(x, w, b, *geometry)
-        return lambda x, w, b=None: torch.convolution(_padded(x, self.pad), w, b, *geometry)
+        pad, mode = self.pad, self.mode
+        return lambda x, w, b=None: torch.convolution(padded(x, pad, mode), w, b, *geometry)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, weight, *bias = xs
+        if self.mode != "zeros":
+            return self._edged_vjp(b, xs, dys[0])
         geometry = (self.stride, self.pad, self.dilation, self.groups)
         return b.all(ConvGrad(*geometry, bool(bias)), x, dys[0], weight)
+
+    def _edged_vjp(self, b: Build, xs: Values, dy: Value) -> Gradients:
+        """By way of x with its edges: what they receive goes back to the pixels they copied."""
+        x, weight, *bias = xs
+        edges = type(self).edges(self.pad, self.mode)
+        geometry = (self.stride, ((0, 0),) * self.spatial, self.dilation, self.groups)
+        whole = b(edges, x)
+        dwhole, *others = b.all(ConvGrad(*geometry, bool(bias)), whole, dy, weight)
+        return (edges.vjp(b, (x,), (whole,), (dwhole,))[0], *others)
 
     def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
         x, weight, *bias = xs
@@ -121,6 +138,7 @@ class Conv1d(Conv):
     """
 
     spatial = 1
+    edges = Pad1d
 
 
 @op("conv3d")
@@ -131,6 +149,7 @@ class Conv3d(Conv):
     """
 
     spatial = 3
+    edges = Pad3d
 
 
 @op("conv_grad")
@@ -167,7 +186,7 @@ class ConvGrad(Op):
 
         def conv_grad(x: Tensor, dy: Tensor, weight: Tensor) -> tuple[Tensor | None, ...]:
             found = torch.ops.aten.convolution_backward.default(
-                dy, _padded(x, self.pad), weight, [weight.shape[0]], *geometry, mask
+                dy, x if even else padded(x, self.pad), weight, [weight.shape[0]], *geometry, mask
             )
             dx = found[0]
             if not even and dx is not None:
@@ -223,18 +242,12 @@ def _even(pad: Pairs) -> bool:
     return all(before == after for before, after in pad)
 
 
-def _padded(x: Tensor, pad: Pairs) -> Tensor:
-    """x with uneven padding added; ATen adds even padding itself."""
-    if _even(pad):
-        return x
-    return F.pad(x, [side for pair in reversed(pad) for side in pair])
-
-
 def _geometry(op: Conv | ConvGrad) -> tuple[Any, ...]:
-    """The arguments of ATen's convolution after its tensors; uneven padding was added before."""
-    axes = op.spatial
-    pad = [before for before, _ in op.pad] if _even(op.pad) else [0] * axes
-    return list(op.stride), pad, list(op.dilation), False, [0] * axes, op.groups
+    """The arguments of ATen's convolution after its tensors; it adds even padding of zeros itself,
+    any other was added before."""
+    zeros = _even(op.pad) and (isinstance(op, ConvGrad) or op.mode == "zeros")
+    pad = [before if zeros else 0 for before, _ in op.pad]
+    return list(op.stride), pad, list(op.dilation), False, [0] * op.spatial, op.groups
 
 
 _IMAGE = Type((3, 4, 9, 8))
@@ -244,14 +257,19 @@ Conv.examples = (
     Example(Conv(6, 4, stride=3, pad=(1, 2), groups=2), (_IMAGE,)),
     Example(Conv(8, 2, pad=(0, 1, 1, 0), groups=4, stride=(1, 2)), (_IMAGE,)),
     Example(Conv(33, 3, pad=0, dilation=2, stride=2), (Type((1, 3, 10, 11)),)),
+    Example(Conv(6, 3, pad=(2, 1), stride=2, mode="reflect"), (_IMAGE,)),
+    Example(Conv(6, 2, pad=(0, 1, 3, 0), groups=2, bias=False, mode="replicate"), (_IMAGE,)),
+    Example(Conv(3, 5, dilation=2, mode="circular"), (_IMAGE,)),
 )
 Conv1d.examples = (
     Example(Conv1d(4, 3), (Type((3, 2, 7)),)),
     Example(Conv1d(6, 2, stride=2, pad=(2, 1), groups=2), (Type((2, 4, 8)),)),
+    Example(Conv1d(3, 3, pad=(0, 5), mode="circular"), (Type((2, 2, 6)),)),
 )
 Conv3d.examples = (
     Example(Conv3d(3, 3), (Type((2, 2, 4, 3, 5)),)),
     Example(Conv3d(2, (1, 2, 3), stride=2, pad=(0, 0, 1, 0, 1, 1)), (Type((1, 2, 3, 4, 5)),)),
+    Example(Conv3d(2, (3, 1, 2), pad=(1, 1, 0, 2, 2, 0), mode="reflect"), (Type((2, 2, 3, 3, 4)),)),
 )
 ConvGrad.examples = (
     Example(

@@ -65,13 +65,36 @@ class Dropout2d(Dropout):
     """
 
     torch_class = "Dropout2d"
+    spatial: ClassVar[int] = 2
 
     def infer(self, x: Type) -> Type:
-        checked_images(self.name, x, 2)
+        checked_images(self.name, x, self.spatial)
         return x
 
     def mask_shape(self, x: Type) -> tuple[Size, ...]:
-        return (*x.shape[:2], 1, 1)
+        return (*x.shape[:2], *(1,) * self.spatial)
+
+
+@op("dropout1d")
+class Dropout1d(Dropout2d):
+    """Each whole channel is 0 with probability `p`. As torch.nn.Dropout1d.
+
+    x [N, C, L] -> y [N, C, L]
+    """
+
+    torch_class = "Dropout1d"
+    spatial = 1
+
+
+@op("dropout3d")
+class Dropout3d(Dropout2d):
+    """Each whole channel is 0 with probability `p`. As torch.nn.Dropout3d.
+
+    x [N, C, D, H, W] -> y [N, C, D, H, W]
+    """
+
+    torch_class = "Dropout3d"
+    spatial = 3
 
 
 @op("bernoulli")
@@ -134,7 +157,9 @@ def _mixed(word: int) -> int:
 
 
 Dropout.examples = (Example(Dropout(0.3), (Type((3, 5)),)), Example(Dropout(0), (Type((2, 3)),)))
+Dropout1d.examples = (Example(Dropout1d(), (Type((2, 3, 4)),)),)
 Dropout2d.examples = (Example(Dropout2d(), (Type((2, 3, 4, 5)),)),)
+Dropout3d.examples = (Example(Dropout3d(), (Type((2, 3, 2, 4, 5)),)),)
 Bernoulli.examples = (Example(Bernoulli((3, 5), 0.7, 2), (Type((), "int"),)),)
 MaskedScale.examples = (
     Example(MaskedScale(1.5), (Type((3, 5)), Type((3, 5), "bool"))),

@@ -1,9 +1,10 @@
-"""Relatives of relu: relu6, leaky_relu, elu, softplus."""
+"""Relatives of relu: relu6, hardtanh, leaky_relu, elu, softplus."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netdsl.errors import Problem
 from netdsl.kinds import Number
 from netdsl.lazy import F
 from netdsl.op import Build, Example, Gradients, Type, Values, hyper, op
@@ -42,6 +43,45 @@ class Relu6Grad(ActivationGrad):
 
     def numbers(self) -> tuple[Any, ...]:
         return 0, 6
+
+
+@op("hardtanh")
+class Hardtanh(Activation):
+    """y = min(max(x, min), max). As torch.nn.functional.hardtanh."""
+
+    exact = True
+    min: float = hyper(Number(), -1)
+    max: float = hyper(Number(), 1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.min >= self.max:
+            raise Problem(
+                "N106",
+                f"`min` of `{self.name}` is less than `max`, not {self.min:g} beside {self.max:g}",
+            )
+
+    def reference(self, x: Tensor) -> Tensor:
+        return F.hardtanh(x, self.min, self.max)
+
+    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+        return F.hardtanh_(operands[0], self.min, self.max)
+
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        return (b(HardtanhGrad(self.min, self.max), xs[0], dys[0]),)
+
+
+@op("hardtanh_grad")
+class HardtanhGrad(ActivationGrad):
+    """dx = dy where min < x < max, else 0."""
+
+    exact = True
+    min: float = hyper(Number())
+    max: float = hyper(Number())
+    aten = "hardtanh_backward"
+
+    def numbers(self) -> tuple[Any, ...]:
+        return self.min, self.max
 
 
 @op("leaky_relu")
@@ -128,10 +168,15 @@ class SoftplusGrad(ActivationGrad):
         return 1, 20
 
 
-for _activation in (Relu6(), LeakyRelu(), LeakyRelu(-0.5), Elu(), Elu(0.3), Softplus()):
+for _activation in (
+    *(Relu6(), Hardtanh(), Hardtanh(-0.5, 7), LeakyRelu(), LeakyRelu(-0.5)),
+    *(Elu(), Elu(0.3), Softplus()),
+):
     type(_activation).examples += (
         Example(_activation, (Type((3, 5)),)),
         Example(_activation, (Type((2, 3, 5)),), (-30, 30)),
     )
-for _gradient in (Relu6Grad(), LeakyReluGrad(0.2), EluGrad(1), SoftplusGrad()):
+for _gradient in (
+    *(Relu6Grad(), HardtanhGrad(-1, 3), LeakyReluGrad(0.2), EluGrad(1), SoftplusGrad()),
+):
     type(_gradient).examples = (Example(_gradient, (Type((3, 5)), Type((3, 5))), (-0.9, 9)),)

@@ -16,7 +16,8 @@ from netdsl.kinds import Flag, Int, Padding, Shape, Spatial
 from netdsl.lazy import torch
 from netdsl.op import Build, Example, Gradients, Op, Param, Type, Value, Values, hyper, op
 from netdsl.ops.arithmetic import Add, Mul
-from netdsl.ops.conv import Pairs, group_problem, known_channels
+from netdsl.ops.conv import group_problem, known_channels
+from netdsl.ops.padding import Pairs
 from netdsl.ops.shape import Reshape
 from netdsl.shapes import axis_name, checked_images
 from netdsl.sizes import Poly, Size

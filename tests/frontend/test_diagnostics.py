@@ -59,7 +59,7 @@ error[N103]: `conv` has no hyper-parameter `strides`
 2 | return x -> Conv2d(8, 3, strides=2)
   |                          ^^^^^^^^^
   = note: the signature is `conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, \
-init=torch, bias_init=none)`
+mode=zeros, init=torch, bias_init=none)`
   = help: it is called `stride` here"""
     )
     assert body_message("return x -> dropout(rate=0.1)") == (

@@ -13,7 +13,7 @@ from torch import nn
 
 from netdsl.initial import Init
 from netdsl.interpreter import interpret
-from netdsl.op import Type
+from netdsl.op import OPS, Type
 from netdsl.ops.conv import Conv, Conv1d, Conv3d
 from netdsl.sizes import atom, ceildiv
 
@@ -55,6 +55,26 @@ def test_odd_geometry_is_torchs_with_its_gradients(
     assert found == tuple(range(len(xs)))
     for a, b in zip(got, torch.autograd.grad(y, exact, dy.double()), strict=True):
         assert_close(a, b, OP_GRADIENT)
+
+
+@pytest.mark.parametrize("mode", ["zeros", "reflect", "replicate", "circular"])
+@pytest.mark.parametrize("axes", [1, 2, 3])
+def test_every_mode_is_torchs_padding_mode_with_its_gradients(axes: int, mode: str) -> None:
+    names = {1: "conv1d", 2: "conv", 3: "conv3d"}
+    k, pad = (3, 2, 4)[:axes], (2, 1, 3)[:axes]
+    classes = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
+    twin = classes[axes](4, 6, k, 2, pad, groups=2, padding_mode=mode, dtype=torch.float64)
+    op = OPS[names[axes]](6, k, stride=2, pad=pad, groups=2, mode=mode)
+    x = torch.randn(2, 4, *(7, 6, 5)[:axes], dtype=torch.float64, requires_grad=True)
+    y = twin(x)
+    assert_close(op.reference(x, twin.weight, twin.bias), y)
+
+    dy = torch.randn_like(y)
+    xs = (x, twin.weight, twin.bias)
+    graph, _ = backward(op, tuple(Type(tuple(t.shape)) for t in xs))
+    given = {f"x{i}": t.detach() for i, t in enumerate(xs)} | {"dy0": dy}
+    for got, expected in zip(interpret(graph, given), torch.autograd.grad(y, xs, dy), strict=True):
+        assert_close(got, expected, OP_GRADIENT)
 
 
 def test_half_padding_keeps_the_ceiling_of_n_over_stride() -> None:

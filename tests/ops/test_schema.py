@@ -100,8 +100,8 @@ def test_windows_of_more_axes_are_told_apart() -> None:
     [
         (
             "conv",
-            "conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, init=torch, "
-            "bias_init=none)",
+            "conv(c, k, stride=1, pad=half, dilation=1, groups=1, bias=true, mode=zeros, "
+            "init=torch, bias_init=none)",
         ),
         ("linear", "linear(d, bias=true, init=torch, bias_init=none)"),
         (
@@ -126,7 +126,7 @@ def test_windows_of_more_axes_are_told_apart() -> None:
         ("norm", "norm(p=2, axis=none, keep=false)"),
         ("dropout", "dropout(p=0.5, shared=false)"),
         ("gelu", "gelu(approx=none)"),
-        ("pad", "pad(sizes, value=0)"),
+        ("pad", "pad(sizes, mode=zeros, value=0)"),
         ("relu", "relu()"),
     ],
 )
@@ -177,6 +177,10 @@ IMAGE = Type((atom("N"), 3, 9, 9))
         ("N207", lambda: Conv(8, 11, pad=0).infer(IMAGE)),
         ("N210", lambda: Conv(8, 3).params(Type((1, atom("C"), 9, 9)))),
         ("N213", lambda: Conv(8, 3).infer(Type((1, 3, 9, 9), "int"))),
+        ("N207", lambda: Conv(8, 3, pad=9, mode="reflect").infer(IMAGE)),
+        ("N207", lambda: OPS["pad"](10, mode="circular").infer(IMAGE)),
+        ("N106", lambda: OPS["pad"](1, mode="reflect", value=1)),
+        ("N106", lambda: OPS["hardtanh"](min=1, max=0)),
         ("N106", lambda: MaxPool(2, pad=2)),
         ("N106", lambda: MaxPool(3, pad=(0, 1, 0, 1))),
         ("N207", lambda: MaxPool(10).infer(IMAGE)),
