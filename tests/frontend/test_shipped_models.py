@@ -21,10 +21,10 @@ def test_every_net_of_a_shipped_file_is_without_a_finding(target: str) -> None:
 
 def test_the_nets_of_the_lecture_and_of_four_papers_more_are_shipped() -> None:
     assert {target.partition(".net:")[2] for target in NETS} >= {
-        *("LeNet5", "DanNet", "MCDNN", "AlexNet", "AlexNet2012", "VGG", "GoogLeNet"),
+        *("LeNet5", "LeNet1998", "DanNet", "MCDNN", "AlexNet", "AlexNet2012", "VGG", "GoogLeNet"),
         *("ResNet", "ResNet101", "ResNet200", "ResNetCIFAR", "Plain20", "UNet", "Mobile"),
         *("Siamese", "VanillaRNN", "ElmanRNN", "Classifier", "CharLSTM"),
-        *("SEResNet", "DenseNet", "WaveNet", "RNNsearch"),
+        *("LayerNormMLP", "SEResNet", "DenseNet", "WaveNet", "RNNsearch"),
     }
 
 
@@ -44,8 +44,15 @@ def test_preactivation_ends_in_a_norm() -> None:
 def test_nets_are_listed_with_their_hyper_parameters() -> None:
     found = {net.name: net for net in nets("resnet")}
     assert list(found) == ["ResNet", "ResNet101", "ResNet200"]
-    assert found["ResNet"].signature == "ResNet(x; depth = 50, pre = false, classes = 1000)"
-    assert found["ResNet200"].hypers == {"depth": "200", "pre": "true", "classes": "1000"}
+    assert found["ResNet"].signature == (
+        "ResNet(x; depth = 50, pre = false, original = false, classes = 1000)"
+    )
+    assert found["ResNet200"].hypers == {
+        "depth": "200",
+        "pre": "true",
+        "original": "false",
+        "classes": "1000",
+    }
 
 
 def test_a_file_with_several_nets_asks_which() -> None:
@@ -81,6 +88,8 @@ def test_hyper_parameters_from_outside_are_checked() -> None:
         parse("resnet", {"depth": "deep"})
     with pytest.raises(NetError, match=r"N141.*the table has no entry 51"):
         parse("resnet", {"depth": 51})
+    with pytest.raises(NetError, match=r"N140.*moves the stride of the bottleneck nets"):
+        parse("resnet", {"depth": 18, "original": True})
     with pytest.raises(NetError, match=r"N140.*a CIFAR ResNet has depth 6n\+2"):
         parse("resnet_cifar", {"depth": 21})
 
