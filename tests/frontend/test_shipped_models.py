@@ -19,12 +19,22 @@ def test_every_net_of_a_shipped_file_is_without_a_finding(target: str) -> None:
     assert check(target) == ()
 
 
-def test_the_nets_of_the_lecture_and_of_four_papers_more_are_shipped() -> None:
+def test_the_nets_of_the_lecture_and_of_six_papers_more_are_shipped() -> None:
     assert {target.partition(".net:")[2] for target in NETS} >= {
         *("LeNet5", "LeNet1998", "DanNet", "MCDNN", "AlexNet", "AlexNet2012", "VGG", "GoogLeNet"),
         *("ResNet", "ResNet101", "ResNet200", "ResNetCIFAR", "Plain20", "UNet", "Mobile"),
         *("Siamese", "VanillaRNN", "ElmanRNN", "Classifier", "CharLSTM"),
-        *("LayerNormMLP", "SEResNet", "DenseNet", "WaveNet", "RNNsearch"),
+        *(
+            "LayerNormMLP",
+            "Crepe",
+            "PNet",
+            "RNet",
+            "ONet",
+            "SEResNet",
+            "DenseNet",
+            "WaveNet",
+            "RNNsearch",
+        ),
     }
 
 
