@@ -65,7 +65,7 @@ def test_outputs_gradients_and_statistics_are_torchvisions(name: str, training: 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "googlenet"])
 def test_ten_steps_of_sgd_leave_torchvisions_weights_and_running_statistics(name: str) -> None:
     model, twin = small(name)
-    size = 65 if name == "googlenet" else 33  # smaller ones end in single pixels, and in chaos
+    size = 49 if name == "googlenet" else 33  # smaller ones end in single pixels, and in chaos
     for net in (model, twin):
         without_dropout(net.train())
         optimiser = torch.optim.SGD(net.parameters(), lr=1e-4, momentum=0.9, weight_decay=1e-4)

@@ -40,6 +40,7 @@ TOTALS = [
     ("alexnet2012", {}, 60_965_224),  # "60 million", section 1
     ("googlenet", {}, 13_004_888),
     ("googlenet", {"aux": False}, 6_624_904),
+    ("googlenet2014", {"aux": False}, 6_998_552),  # of Caffe's weights
     ("densenet", {}, 7_978_856),
     ("densenet:DenseNet161", {}, 28_681_000),
     ("densenet:DenseNet169", {}, 14_149_480),

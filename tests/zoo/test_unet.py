@@ -14,13 +14,13 @@ from netdsl.errors import NetError
 
 @pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 def test_unet_joins_each_level_with_what_comes_up_from_below(training: bool) -> None:
-    model, twin = pair(UNet, "unet")
+    model, twin = pair(UNet, "unet", {"width": 8})
     assert list(model.state_dict()) == list(twin.state_dict())
     assert_parity(model.train(training), twin.train(training), images(2, 1, 32, 48))
 
 
 def test_unet_learns() -> None:
-    model = netdsl.load("unet", seed=0)
+    model = netdsl.load("unet", hyper={"width": 8}, seed=0)
     x = images(2, 1, 32, 32).float()
     target = (x[:, 0] > 0).long()
     assert_learns(model, lambda: F.cross_entropy(model(x), target), 0.05)
@@ -65,12 +65,12 @@ class Level(nn.Module):
 
 
 class UNet(nn.Module):
-    """Ronneberger et al. 2015, its convolutions padded and normalised."""
+    """Ronneberger et al. 2015, its convolutions padded and normalised; 8 channels first, not 64."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.body = Level(1, 64, 4)
-        self.head = nn.Conv2d(64, 2, 1)
+        self.body = Level(1, 8, 4)
+        self.head = nn.Conv2d(8, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(self.body(x))
