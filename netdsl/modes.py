@@ -1,7 +1,8 @@
-"""Mode: the layer graph with every modal layer (bn, dropout) replaced by ops of training or eval.
+"""Mode: the layer graph with every modal layer (bn, dropout) replaced by ops of training or eval,
+and every layer that simpler ones make up by these.
 
 Given   a layer graph and the paths of the modules that are in training mode ("" is the net itself)
-Result  a graph without modal ops; new buffer values are outputs with role `update`, dropout's seed
+Result  a graph without such ops; new buffer values are outputs with role `update`, dropout's seed
         is an input with role `seed`; outputs marked `train` are there in training only
 """
 
@@ -59,10 +60,10 @@ def _specialise(
         return seeds[key]
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
-        if not node.op.modal:
-            return None
         if isinstance(node.op, Recur):
             return _recurrence(b, n, node.op, xs)
+        if not node.op.modal:
+            return node.op.expand(b, xs)
         mode = node.path in training
         seeded = node.op.random and mode
         seeds_given = (seed(b, once if node.op.draws_once else SEED),) if seeded else ()
@@ -76,7 +77,8 @@ def _specialise(
 
     def _recurrence(b: Builder, n: int, op: Recur, xs: Values) -> Values | None:
         """A recurrence whose body is in one mode; where it draws, the seed is one operand more."""
-        body = _specialise(op.body, training, synced, streams_of(op.body, streams[n]), SHARED_SEED)
+        streams_inside = streams_of(op.body, streams.get(n, 0))  # none where nothing is modal
+        body = _specialise(op.body, training, synced, streams_inside, SHARED_SEED)
         if body == op.body:
             return None
         feeds: dict[str, Feed] = dict(zip((i.key for i in op.body.inputs), op.feeds, strict=True))

@@ -253,6 +253,11 @@ class Op:
         layer in training) the seed; `stream` tells apart the layers that share a seed."""
         raise NotImplementedError(self.name)
 
+    def expand(self, b: Build, xs: Values) -> Values | None:
+        """The results by simpler ops, which stand for the layer before anything runs, so that no
+        pass and no backend sees it; None: it stays itself."""
+        return None
+
     def as_affine(self, b: Build, xs: Values) -> tuple[Value, Value] | None:
         """(scale [C], shift [C]) if y = scale x + shift channel by channel, else None."""
         return None

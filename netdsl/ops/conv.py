@@ -104,21 +104,26 @@ class Conv(Op):
         pad, mode = self.pad, self.mode
         return lambda x, w, b=None: torch.convolution(padded(x, pad, mode), w, b, *geometry)
 
-    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
-        x, weight, *bias = xs
-        if self.mode != "zeros":
-            return self._edged_vjp(b, xs, dys[0])
-        geometry = (self.stride, self.pad, self.dilation, self.groups)
-        return b.all(ConvGrad(*geometry, bool(bias)), x, dys[0], weight)
+    def expand(self, b: Build, xs: Values) -> Values | None:
+        if self.mode == "zeros":
+            return None
+        edges, inner = self._parts()
+        return b.all(inner, b(edges, xs[0]), *xs[1:])
 
-    def _edged_vjp(self, b: Build, xs: Values, dy: Value) -> Gradients:
-        """By way of x with its edges: what they receive goes back to the pixels they copied."""
-        x, weight, *bias = xs
-        edges = type(self).edges(self.pad, self.mode)
-        geometry = (self.stride, ((0, 0),) * self.spatial, self.dilation, self.groups)
-        whole = b(edges, x)
-        dwhole, *others = b.all(ConvGrad(*geometry, bool(bias)), whole, dy, weight)
-        return (edges.vjp(b, (x,), (whole,), (dwhole,))[0], *others)
+    def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
+        x, *weights = xs
+        if self.mode != "zeros":
+            edges, inner = self._parts()
+            whole = b(edges, x)
+            dwhole, *others = inner.vjp(b, (whole, *weights), ys, dys)
+            assert dwhole is not None, "a convolution has a gradient for its operand"
+            return (*edges.vjp(b, (x,), (whole,), (dwhole,)), *others)
+        geometry = (self.stride, self.pad, self.dilation, self.groups)
+        return b.all(ConvGrad(*geometry, len(weights) > 1), x, dys[0], weights[0])
+
+    def _parts(self) -> tuple[Pad, Conv]:
+        """The edges, and the convolution of what has them."""
+        return self.edges(self.pad, self.mode), self.replace(pad=0, mode="zeros")
 
     def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
         x, weight, *bias = xs

@@ -8,9 +8,10 @@ import math
 import pytest
 import torch
 from cases import backward
-from tolerances import OP, OP_GRADIENT, assert_close
+from tolerances import NET, OP, OP_GRADIENT, assert_close
 from torch import nn
 
+import netdsl
 from netdsl.initial import Init
 from netdsl.interpreter import interpret
 from netdsl.op import OPS, Type
@@ -75,6 +76,28 @@ def test_every_mode_is_torchs_padding_mode_with_its_gradients(axes: int, mode: s
     given = {f"x{i}": t.detach() for i, t in enumerate(xs)} | {"dy0": dy}
     for got, expected in zip(interpret(graph, given), torch.autograd.grad(y, xs, dy), strict=True):
         assert_close(got, expected, OP_GRADIENT)
+
+
+@pytest.mark.parametrize("mode", ["reflect", "replicate", "circular"])
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
+def test_a_net_runs_every_mode(training: bool, mode: str) -> None:
+    text = """
+net A(x: [N, 3, H, W]; mode = "reflect") -> [N, 8, H, W] {
+  return x -> conv(16, 3, mode=mode, bias=false) -> bn -> relu -> conv(8, 5, mode=mode)
+}
+"""
+    model = netdsl.loads(text, hyper={"mode": mode}, seed=0)
+    twin = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, padding_mode=mode, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.Conv2d(16, 8, 5, padding=2, padding_mode=mode),
+    ).double()
+    twin.load_state_dict(dict(zip(twin.state_dict(), model.state_dict().values(), strict=True)))
+    x = torch.randn(2, 3, 17, 33)
+    assert_close(model.train(training)(x), twin.train(training)(x.double()), NET)
+    with torch.no_grad():
+        assert_close(model.eval()(x), twin.eval()(x.double()), NET)
 
 
 def test_half_padding_keeps_the_ceiling_of_n_over_stride() -> None:

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import pytest
 import torch
-from cases import CASES, DIFFERENTIABLE, RUN, Case, backward, leaves, same_dtype, several
+from cases import (
+    CASES,
+    DIFFERENTIABLE,
+    RUN,
+    Case,
+    backward,
+    leaves,
+    same_dtype,
+    several,
+    sources,
+)
 from tolerances import OP, OP_GRADIENT, assert_close, assert_exact
 
 from netdsl.errors import Problem
 from netdsl.interpreter import interpret
+from netdsl.ir import Builder, Output
 from netdsl.kinds import Extent, Shape
 from netdsl.op import OPS, Op, Type
 from netdsl.ops.dropout import Bernoulli
@@ -96,6 +107,19 @@ def symbolic(op: Op, tensors: tuple[Type, ...], number: int) -> tuple[Op, tuple[
         hypers.pop(window, None)
     types = (Type(tuple(name if n == number else n for n in t.shape), t.dtype) for t in tensors)
     return op.replace(**hypers), tuple(types)
+
+
+@every_run
+def test_an_expansion_is_the_reference(case: Case) -> None:
+    b = Builder()
+    given = {f"x{i}": x for i, x in enumerate(case.numbers())}
+    ys = case.op.expand(b, sources(b, "x", case.types))
+    if ys is None:
+        return
+    assert case.op not in {node.op for _, node in b.graph.items}
+    got = interpret(b.build(tuple(Output(f"y{i}", y) for i, y in enumerate(ys))), given)
+    for y, reference in zip(got, several(case.op.reference(*given.values())), strict=True):
+        assert_close(y, reference, OP)
 
 
 @every_gradient
