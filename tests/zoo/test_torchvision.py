@@ -27,8 +27,6 @@ TWINS: dict[str, tuple[str, dict[str, object]]] = {
 }
 HIDDEN = 64  # units of the fully connected layers where numbers are compared: 4096 take minutes
 
-TRAINING = pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
-
 
 @pytest.mark.parametrize("name", TWINS)
 def test_keys_shapes_and_dtypes_are_torchvisions_in_order(name: str) -> None:
@@ -52,14 +50,14 @@ def test_weights_load_strictly_from_torchvision_and_back(name: str) -> None:
     )
 
 
-@TRAINING
 @pytest.mark.parametrize("name", TWINS)
-def test_outputs_gradients_and_statistics_are_torchvisions(name: str, training: bool) -> None:
+def test_outputs_gradients_and_statistics_are_torchvisions(name: str) -> None:
     model, twin = small(name)
-    for net in (model, twin):
-        without_dropout(net.train(training))
     size = {"alexnet": (67, 79), "googlenet": (65, 80), "resnet50": (50, 52)}.get(name, (33, 35))
-    assert_parity(model, twin, images(1 + training, 3, *size))
+    for training in (True, False):  # in eval with the statistics that training left
+        for net in (model, twin):
+            without_dropout(net.train(training))
+        assert_parity(model, twin, images(1 + training, 3, *size))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "googlenet"])
@@ -102,7 +100,7 @@ def test_a_training_step_of_resnet50_is_one_node_of_autograds_graph() -> None:
     assert [name for name in names if "AccumulateGrad" not in name] == ["DifferentiableBackward"]
 
 
-@TRAINING
+@pytest.mark.parametrize("training", [True, False], ids=["train", "eval"])
 @pytest.mark.parametrize("hyper", [{"aux": False}, {"transform_input": True}], ids=str)
 def test_googlenet_has_torchvisions_choices(hyper: dict[str, bool], training: bool) -> None:
     model, twin = pair(lambda: googlenet(**hyper), "googlenet", hyper)
