@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ def test_outputs_gradients_and_statistics_are_torchvisions(name: str) -> None:
         assert_parity(model, twin, images(1 + training, 3, *size))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "googlenet"])
+@pytest.mark.parametrize("name", ["resnet18", "googlenet"])
 def test_ten_steps_of_sgd_leave_torchvisions_weights_and_running_statistics(name: str) -> None:
     model, twin = small(name)
     size = 49 if name == "googlenet" else 33  # smaller ones end in single pixels, and in chaos
@@ -132,6 +133,7 @@ def torchvisions(name: str) -> Callable[..., nn.Module]:
     return googlenet if name == "googlenet" else getattr(torchvision.models, name)
 
 
+@cache
 def empty(name: str) -> tuple[nn.Module, nn.Module]:
     """Our net and torchvision's, without memory for the weights."""
     target, hyper = TWINS[name]
