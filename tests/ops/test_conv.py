@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from cases import backward
-from tolerances import NET, OP, OP_GRADIENT, assert_close
+from tolerances import NET, NET_GRADIENT, OP, OP_GRADIENT, assert_close
 from torch import nn
 
 import netdsl
@@ -98,6 +98,29 @@ net A(x: [N, 3, H, W]; mode = "reflect") -> [N, 8, H, W] {
     assert_close(model.train(training)(x), twin.train(training)(x.double()), NET)
     with torch.no_grad():
         assert_close(model.eval()(x), twin.eval()(x.double()), NET)
+
+
+def test_a_recurrence_runs_a_mode() -> None:
+    text = """
+net R(x: [N, T, 2, 5, 6]) -> [N, 2, 5, 6] {
+  recur t in 1..T {
+    h[0]: [N, 2, 5, 6] = 0
+    h[t] = tanh(x[t] + (h[t-1] -> conv(2, 3, mode=reflect) as inner))
+  }
+  return h[T]
+}
+"""
+    model = netdsl.loads(text, seed=0).double()
+    twin = nn.Conv2d(2, 2, 3, padding=1, padding_mode="reflect").double()
+    twin.load_state_dict(dict(zip(("weight", "bias"), model.parameters(), strict=True)))
+    x = torch.randn(2, 3, 2, 5, 6, dtype=torch.float64, requires_grad=True)
+    h = torch.zeros(2, 2, 5, 6, dtype=torch.float64)
+    for t in range(3):
+        h = torch.tanh(x[:, t] + twin(h))
+    y = model(x)
+    assert_close(y, h, NET)
+    (expected,) = torch.autograd.grad(h.sin().sum(), x)
+    assert_close(torch.autograd.grad(y.sin().sum(), x)[0], expected, NET_GRADIENT)
 
 
 def test_half_padding_keeps_the_ceiling_of_n_over_stride() -> None:
