@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from netdsl.ir import Graph, Input, Source
+from netdsl.ir import Graph, Source
 from netdsl.op import Type, Value
 
 END = 1 << 60
@@ -25,25 +25,21 @@ class Liveness:
     borrowed: frozenset[Value]
 
 
-def liveness(graph: Graph, owned: int | None = None) -> Liveness:
-    """The liveness of a graph; the caller gives up the memory of input number `owned`."""
+def liveness(graph: Graph) -> Liveness:
+    """The liveness of a graph."""
     buffer: dict[Value, Value] = {}
     last: dict[Value, int] = {}
     borrowed: set[Value] = set()
-    inputs: list[Value] = []
     for n, node in graph.items:
         operands = graph.operands(n)
         for value in graph.results(n):
             buffer[value] = buffer[operands[0]] if node.op.view else value
             if isinstance(node.op, Source):
                 borrowed.add(value)
-                inputs += [value] if isinstance(node.op, Input) else []
         for v in operands:
             last[buffer[v]] = n
     for out in graph.outputs:
         last[buffer[out.value]] = END
-    if owned is not None:
-        borrowed.discard(inputs[owned])
     return Liveness(buffer, last, frozenset(borrowed))
 
 

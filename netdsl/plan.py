@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from netdsl.backend import Backend, Decline, Kernel, Packed
+from netdsl.fusions.region import Fused, inline
 from netdsl.ir import Constant, Graph, Input, Parameter, Source
 from netdsl.lazy import torch
 from netdsl.liveness import Liveness, liveness, overwritable, size_of
@@ -94,21 +95,20 @@ def plan(
     dtype: torch.dtype,
     device: torch.device,
     *,
-    owned: int | None = None,
     shared: Collection[str] = (),
 ) -> Plan:
     """The steps of a graph with concrete sizes, each by the first backend that has a kernel.
 
-    The memory of input number `owned` may be written over. The inputs and parameters whose keys are
-    in `shared` are the same at many calls, so kernels may have them packed.
+    The inputs and parameters whose keys are in `shared` are the same at many calls, so kernels may
+    have them packed.
     """
+    graph = inline(graph, _apart(graph, backends, shared))
     given = [(n, node.op) for n, node in graph.items if isinstance(node.op, (Input, Parameter))]
     constants = [(n, node.op) for n, node in graph.items if isinstance(node.op, Constant)]
-    live = liveness(graph, owned)
+    live = liveness(graph)
     work = [n for n, node in graph.items if not isinstance(node.op, Source)]
     position = {n: overwritable(graph, live, n) for n in work}
-    common = {n for n, op in given if op.key in shared}
-    packed = _packed(graph, backends, position, common) if common else {}
+    packed = _packed(graph, backends, position, shared)
     slot = {Value(n, 0, op.type): i for i, (n, op) in enumerate((*given, *constants))}
     packs = tuple((slot[graph.operands(n)[p.operand]], p.pack) for n, p in packed.items())
     layouts = {n: len(slot) + i for i, n in enumerate(packed)}
@@ -142,19 +142,37 @@ def plan(
     )
 
 
+def _apart(graph: Graph, backends: Sequence[Backend], shared: Collection[str]) -> list[int]:
+    """The fused regions that no backend has a kernel for."""
+    regions = {n: None for n, node in graph.items if isinstance(node.op, Fused)}
+    packed = _packed(graph, backends, regions, shared)
+
+    def alone(n: int) -> bool:
+        node, types = graph.node(n), tuple([v.type for v in graph.operands(n)])
+        used = tuple([True for _ in node.types])
+        return all(isinstance(b.kernel(node, types, used), Decline) for b in backends)
+
+    return [n for n in regions if n not in packed and alone(n)]
+
+
 def _packed(
     graph: Graph,
     backends: Sequence[Backend],
     position: Mapping[int, int | None],
-    common: Collection[int],
+    shared: Collection[str],
 ) -> dict[int, Packed]:
-    """The nodes whose kernels have one of the `common` inputs packed."""
+    """Of the nodes in `position`, those whose kernels have one of the shared inputs packed."""
+    common = {
+        n
+        for n, node in graph.items
+        if isinstance(node.op, (Input, Parameter)) and node.op.key in shared
+    }
     found: dict[int, Packed] = {}
-    for n, place in position.items():
+    for n, place in position.items() if common else ():
         values = graph.operands(n)
-        shared = [i for i, v in enumerate(values) if v.node in common]
-        for backend in backends if shared else ():
-            packed = backend.packed(graph.node(n), tuple([v.type for v in values]), shared, place)
+        places = [i for i, v in enumerate(values) if v.node in common]
+        for backend in backends if places else ():
+            packed = backend.packed(graph.node(n), tuple([v.type for v in values]), places, place)
             if not isinstance(packed, Decline):
                 found[n] = packed
                 break

@@ -6,7 +6,7 @@ Result  b = fused(x, y) { a = x + y; b = relu(a) }
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -36,7 +36,8 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Fused(Op):
-    """A region of ops run as one kernel; its operands are the body's inputs in order."""
+    """A region of ops for one kernel; its operands are the body's inputs in order. Where no backend
+    has such a kernel the plan has the ops one by one."""
 
     body: Graph
 
@@ -109,6 +110,27 @@ def outline(graph: Graph, regions: Sequence[Region]) -> Graph:
         return b.append(Node(Fused(body), node.types, node.path, node.span), *externals)
 
     return drop_unused(rebuild(graph, change))
+
+
+def inline(graph: Graph, nodes: Collection[int]) -> Graph:
+    """The graph with the regions at these nodes written out again."""
+    if not nodes:
+        return graph
+
+    def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        if n not in nodes:
+            return None
+        assert isinstance(node.op, Fused)
+        body, given = node.op.body, iter(xs)
+        made: dict[int, Values] = {}
+        for i, inner in body.items:
+            if isinstance(inner.op, Input):
+                made[i] = (next(given),)
+            else:
+                made[i] = b.append(inner, *[made[v.node][v.result] for v in body.operands(i)])
+        return tuple(made[o.value.node][o.value.result] for o in body.outputs)
+
+    return rebuild(graph, change)
 
 
 def _body(

@@ -16,8 +16,8 @@ from netdsl.recur import Loop
 
 
 class TorchBackend:
-    """Every op by its reference; fused regions by a plan of their own, so that temporaries inside
-    them are written in place. `before` are the backends that are asked first there too."""
+    """Every op by its reference, and recurrences by plans of their steps; `before` are the backends
+    that are asked first there too."""
 
     name = "torch"
 
@@ -32,14 +32,12 @@ class TorchBackend:
         self, node: Node, operands: tuple[Type, ...], used: tuple[bool, ...]
     ) -> Kernel | Decline:
         if isinstance(node.op, Fused):
-            return self._region(node.op, None)
+            return Decline("ATen has the ops one by one")
         if isinstance(node.op, Loop):
             return self._loop(node.op)
         return node.op.kernel(operands, used)
 
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
-        if isinstance(node.op, Fused):
-            return self._region(node.op, position)
         return partial(node.op.inplace, position)
 
     def packed(
@@ -55,9 +53,3 @@ class TorchBackend:
             return loop.run(steps, operands)
 
         return run
-
-    def _region(self, fused: Fused, owned: int | None) -> Kernel:
-        body = plan(fused.body, self._backends, self._dtype, self._device, owned=owned)
-        if len(fused.body.outputs) == 1:
-            return lambda *tensors: body(tensors)[0]
-        return lambda *tensors: tuple(body(tensors))
