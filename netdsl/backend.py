@@ -47,6 +47,9 @@ class Backend(Protocol):
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         """The node's kernel writing into the memory of the operand at `position`."""
 
+    def updating(self, node: Node) -> Kernel | Decline:
+        """The node's kernel that writes new values into the operands that have such."""
+
     def packed(
         self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
     ) -> Packed | Decline:

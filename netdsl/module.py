@@ -364,8 +364,10 @@ class NetModule(Namespace):
         for output, result in zip(outputs, results, strict=True):
             if output.role == "update":
                 place = self._place_of[output.name]
-                buffers.append(held(place)[place[-1]])
-                values.append(result)
+                buffer = held(place)[place[-1]]
+                if result is not buffer:  # which the call may have written to itself
+                    buffers.append(buffer)
+                    values.append(result)
             elif output.role != "saved":
                 found[output.name] = result
         if buffers:

@@ -146,6 +146,7 @@ class Op:
     exact      moves or selects numbers, so any backend gives the same bits
     view       the result may share memory with operand 0
     overwrites operands whose memory the result may take (`inplace` does it)
+    updates    of how many operands, the last ones, new values are the last results (`updating`)
     constants  numbers that follow the tensors as operands, where these bring no floating dtype
     neutral    (position, number): with that number there, the result is the other operand, exactly
     modal      depends on training or eval: `specialise` replaces it before anything runs
@@ -167,6 +168,7 @@ class Op:
     exact: ClassVar[bool] = False
     view: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
+    updates: ClassVar[int] = 0
     constants: ClassVar[tuple[float, ...]] = ()
     neutral: ClassVar[tuple[tuple[int, float], ...]] = ()
     modal: ClassVar[bool] = False
@@ -232,6 +234,11 @@ class Op:
 
     def inplace(self, position: int, *operands: Tensor) -> Tensor:
         """The result in the memory of the operand at `position`, one of `overwrites`."""
+        raise NotImplementedError(self.name)
+
+    def updating(self, *operands: Tensor) -> Any:
+        """`reference`, with the new values of the last operands, as many as `updates` says, written
+        into them; they are the last results."""
         raise NotImplementedError(self.name)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:

@@ -96,11 +96,12 @@ def plan(
     device: torch.device,
     *,
     shared: Collection[str] = (),
+    updated: Collection[str] = (),
 ) -> Plan:
     """The steps of a graph with concrete sizes, each by the first backend that has a kernel.
 
     The inputs and parameters whose keys are in `shared` are the same at many calls, so kernels may
-    have them packed.
+    have them packed. Those in `updated` a call may give their new values.
     """
     graph = inline(graph, _apart(graph, backends, shared))
     given = [(n, node.op) for n, node in graph.items if isinstance(node.op, (Input, Parameter))]
@@ -126,7 +127,8 @@ def plan(
             kernel = packed[n].kernel
             operands[packed[n].operand] = layouts[n]
         else:
-            kernel = _kernel(graph, backends, live, n, position[n])
+            writes = _writes(graph, n, updated)
+            kernel = _kernel(graph, backends, live, n, position[n], writes)
         frees = tuple(slot[v] for v in ends.get(n, ()) if v not in live.borrowed)
         results = tuple(slot[v] for v in graph.results(n))
         steps.append(Step(n, kernel, tuple(operands), results, frees, position[n]))
@@ -179,19 +181,35 @@ def _packed(
     return found
 
 
+def _writes(graph: Graph, n: int, updated: Collection[str]) -> bool:
+    """Whether a node may write into the operands that it has new values of: it alone reads them."""
+    count = graph.node(n).op.updates
+    values = graph.operands(n)[-count:] if count and updated else ()
+    return bool(values) and all(
+        getattr(graph.node(v.node).op, "key", None) in updated and len(graph.users[v]) == 1
+        for v in values
+    )
+
+
 def _kernel(
-    graph: Graph, backends: Sequence[Backend], live: Liveness, n: int, position: int | None
+    graph: Graph,
+    backends: Sequence[Backend],
+    live: Liveness,
+    n: int,
+    position: int | None,
+    writes: bool,
 ) -> Kernel:
     node = graph.node(n)
     types = tuple(v.type for v in graph.operands(n))
     used = tuple(live.buffer[v] in live.last for v in graph.results(n))
     reasons: list[str] = []
     for backend in backends:
-        kernel = (
-            backend.kernel(node, types, used)
-            if position is None
-            else backend.inplace(node, position)
-        )
+        if writes:
+            kernel = backend.updating(node)
+        elif position is None:
+            kernel = backend.kernel(node, types, used)
+        else:
+            kernel = backend.inplace(node, position)
         if not isinstance(kernel, Decline):
             return kernel
         reasons.append(f"{backend.name}: {kernel.reason}")

@@ -43,9 +43,11 @@ class Program:
     gradients             of each operand of forward, the position of its gradient in backward's
                           results
     cotangents            of each of backward's results, the outputs whose cotangents reach it
+    returned              how many results a caller is given: those before the buffers' new values
     visible               how many results leave the operator; the saved ones come after them
     silent                positions of the visible results that no gradient comes through
     rest                  positions of the operands of forward that backward does without
+    leaves                positions of the operands of forward that have a gradient
     updated               positions of the operands that a call replaces (running statistics)
     mixed                 whether the graphs have casts: the type `float` is float32 then
     frozen                whether the parameters stay as they are
@@ -65,6 +67,7 @@ class Program:
         self.lowered = lowered
         self.size_names = size_names
         self.outputs = lowered.forward.outputs
+        self.returned = sum(o.role not in ("update", "saved") for o in self.outputs)
         self.visible = sum(o.role != "saved" for o in self.outputs)
         self.seeded = any(_role(op) == "seed" for op in given(lowered.forward))
         pool = {key: i for i, key in enumerate([*keys, *([SEED] if self.seeded else ())])}
@@ -115,6 +118,7 @@ class Program:
         )
         positions = {o.name: i for i, o in enumerate(backward.outputs)}
         self.gradients = tuple(positions.get(op.key) for op in given(forward))
+        self.leaves = tuple(i for i, g in enumerate(self.gradients) if g is not None)
         loud = {i for where, i in self.backward_operands if where == "cotangents"}
         self.silent = [i for i in range(self.visible) if i not in loud]
         taken = {i for where, i in self.backward_operands if where == "operands"}
@@ -123,12 +127,16 @@ class Program:
             operands[o.name] for o in forward.outputs if o.role == "update" and o.name in operands
         }
 
-    def forward(
+    def forward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
+        """Results in the order of the forward graph's outputs; a pure function."""
+        return self._run("forward", self.lowered.forward, sizes, tensors)
+
+    def update(
         self, tensors: Sequence[Tensor], sizes: Sequence[int], kept: Kept | None = None
     ) -> list[Tensor]:
-        """Results in the order of the forward graph's outputs; with the packed weights of calls
-        that share theirs."""
-        return self._run("forward", self.lowered.forward, sizes, tensors, kept)
+        """The same, with what calls of the same parameters share; a buffer's new value may be
+        written into it, and the result is then the buffer itself."""
+        return self._run("update", self.lowered.forward, sizes, tensors, kept)
 
     def prelude(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The folded weights; no size reaches them."""
@@ -199,8 +207,15 @@ class Program:
                 concrete = with_sizes(graph, bindings)
             except Problem as problem:
                 raise InputError((problem.at(None),)) from None
-            shared = self._shared if part == "forward" else ()
-            made = plan(concrete, backends(dtype, device), dtype, device, shared=shared)
+            update = part == "update"
+            made = plan(
+                concrete,
+                backends(dtype, device),
+                dtype,
+                device,
+                shared=self._shared if update else (),
+                updated=[o.name for o in graph.outputs if o.role == "update"] if update else (),
+            )
         with self._lock:
             if len(self._plans) >= PLANS_KEPT:
                 del self._plans[next(iter(self._plans))]

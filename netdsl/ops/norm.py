@@ -145,20 +145,27 @@ class BatchNorm(Op):
     affine: bool = hyper(Flag(), True)
     track: bool = hyper(Flag(), True)
 
+    @property
+    def updates(self) -> int:  # type: ignore[override]
+        return 3 if self.track else 0
+
     def infer(self, x: Type, *owned: Type) -> tuple[Type, ...]:
         channels = (*owned, x)[0].with_shape(x.shape[1])  # x may be of lower precision
         return (x, channels, channels, *(owned[-3:] if self.track else ()))
 
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:
-        if x.numel() == x.shape[1]:
-            raise ValueError(
-                f"Expected more than 1 value per channel when training, got input size {x.shape}"
-            )
-        weight, bias = owned[:2] if self.affine else (None, None)
         if not self.track:
+            _check_several(x)
+            weight, bias = owned if self.affine else (None, None)
             return _normalised(x, weight, bias, None, None, 0.0, self.eps)
-        mean, var, batches = owned[-3].clone(), owned[-2].clone(), owned[-1] + 1
+        return self.updating(x, *owned[:-3], *[t.clone() for t in owned[-3:]])
+
+    def updating(self, *operands: Tensor) -> tuple[Tensor, ...]:
+        x, *owned, mean, var, batches = operands
+        _check_several(x)
+        batches += 1
         momentum = 1 / int(batches) if self.momentum is None else self.momentum
+        weight, bias = owned if self.affine else (None, None)
         found = _normalised(x, weight, bias, mean, var, momentum, self.eps)
         return (*found, mean, var, batches)
 
@@ -257,6 +264,13 @@ class BatchNormInferenceGrad(Op):
 
 
 # ATen's kernels refuse a batch without elements, and the one for the gradient divides by its size.
+
+
+def _check_several(x: Tensor) -> None:
+    if x.numel() == x.shape[1]:
+        raise ValueError(
+            f"Expected more than 1 value per channel when training, got input size {x.shape}"
+        )
 
 
 def _normalised(x: Tensor, *arguments: Any) -> tuple[Tensor, ...]:

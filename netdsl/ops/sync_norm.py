@@ -64,6 +64,10 @@ class SyncBatchNorm(BatchNorm):
     track: bool = hyper(Flag(), True)
     group: str = hyper(GroupName(), "")
 
+    @property
+    def updates(self) -> int:  # type: ignore[override]
+        return 0
+
     def infer(self, x: Type, *owned: Type) -> tuple[Type, ...]:
         return (*super().infer(x, *owned), Type((), "int"))
 

@@ -45,6 +45,9 @@ class CpuBackend:
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         return NOTHING
 
+    def updating(self, node: Node) -> Kernel | Decline:
+        return NOTHING
+
     def packed(
         self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
     ) -> Packed | Decline:

@@ -40,6 +40,9 @@ class TorchBackend:
     def inplace(self, node: Node, position: int) -> Kernel | Decline:
         return partial(node.op.inplace, position)
 
+    def updating(self, node: Node) -> Kernel | Decline:
+        return node.op.updating
+
     def packed(
         self, node: Node, operands: tuple[Type, ...], shared: Collection[int], position: int | None
     ) -> Packed | Decline:
