@@ -221,3 +221,19 @@ def test_integers_alone_compute_in_the_default_dtype(dtype: torch.dtype) -> None
         torch.set_default_dtype(torch.float32)
     assert y.dtype == dtype
     assert y.tolist() == [[0.5, 1.0, 1.5]]
+
+
+def test_a_buffer_takes_its_new_value_in_place_where_its_layer_alone_reads_it() -> None:
+    model = netdsl.loads("net Tracked(x: [N, 3]) { return x -> bn }").double()
+    x, before = torch.randn(4, 3, dtype=torch.float64), dict(model.named_buffers())
+    model(x)
+    twin = torch.nn.BatchNorm1d(3).double()
+    twin(x)
+    for name, buffer in model.named_buffers():
+        assert buffer is before[name]
+        assert torch.equal(buffer, twin.get_buffer(name.removeprefix("bn1.")))
+    (program,) = model._programs.values()
+    (made,) = (plan for (part, *_), plan in program._plans.items() if part == "update")
+    tensors = [x, *model.parameters(), *model.buffers()]
+    results = made([tensors[i] for i in program.fetch])
+    assert all(any(r is b for r in results) for b in model.buffers())
