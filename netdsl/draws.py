@@ -47,3 +47,15 @@ class Draws(NamedTuple):
 
     seed: Callable[[], Tensor] = draw_seed
     streams: tuple[int, ...] = ()
+
+    def seeds(self, wanted: bool) -> list[Tensor]:
+        """The seed of a call node by node, if it wants one."""
+        if not wanted:
+            return []
+        seed = self.seed()
+        if torch._C._functorch.is_batchedtensor(seed):
+            raise RuntimeError(
+                'a net that draws numbers runs under vmap with randomness="same" only: for masks '
+                "of their own give the examples as one batch"
+            )
+        return [seed]

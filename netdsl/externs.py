@@ -28,9 +28,9 @@ def under(key: str, paths: Iterable[str]) -> bool:
     return any(key.startswith(f"{path}.") for path in paths)
 
 
-def uses_of(graph: Graph, ops: Mapping[str, Callable[..., Any]]) -> dict[str, str]:
-    """The paths of the externs' uses, and what is used there. Raises `NetError` for an extern that
-    nobody supplies, `ValueError` for an op that no extern declares."""
+def uses_of(graph: Graph, ops: Mapping[str, Callable[..., Any]]) -> dict[str, Callable[..., Any]]:
+    """The paths of the externs' uses, and what is supplied there. Raises `NetError` for an extern
+    that nobody supplies, `ValueError` for an op that no extern declares."""
     uses = [node for node in every_node(graph) if isinstance(node.op, Supplied)]
     names = {node.op.extern for node in uses if isinstance(node.op, Supplied)}
     lacking = {
@@ -44,18 +44,22 @@ def uses_of(graph: Graph, ops: Mapping[str, Callable[..., Any]]) -> dict[str, st
         if name not in names:
             has = f"it uses {', '.join(sorted(names))}" if names else "it uses none"
             raise ValueError(f"ops= supplies `{name}`, and {graph.name} uses no such extern; {has}")
-    return {node.path: node.op.extern for node in uses if isinstance(node.op, Supplied)}
+    return {node.path: ops[node.op.extern] for node in uses if isinstance(node.op, Supplied)}
 
 
-def plant(root: nn.Module, uses: Mapping[str, str], ops: Mapping[str, Callable[..., Any]]) -> None:
+def plant(root: nn.Module, supplied: Mapping[str, Callable[..., Any]]) -> None:
     """Make a copy of a supplied module the child at each path of its uses."""
-    for path, name in uses.items():
-        module = ops[name]
+    for path, module in supplied.items():
         if isinstance(module, nn.Module):
             parent, _, child = path.rpartition(".")
             descend(root, parent)._modules[child] = deepcopy(module)
 
 
-def planted(root: nn.Module, path: str, supplied: Callable[..., Any]) -> Callable[..., Any]:
-    """What a use of an extern calls: the child at its path, or the function itself."""
-    return descend(root, path) if isinstance(supplied, nn.Module) else supplied
+def planted(
+    root: nn.Module, supplied: Mapping[str, Callable[..., Any]]
+) -> dict[str, Callable[..., Any]]:
+    """What each use of an extern calls: the child at its path, or the function itself."""
+    return {
+        path: descend(root, path) if isinstance(function, nn.Module) else function
+        for path, function in supplied.items()
+    }

@@ -1,4 +1,4 @@
-"""The module tree of a net: a child for every namespace of its parameters, with their names."""
+"""The modules of a net: a namespace of parameters for every stage, and the numbers in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from netdsl.initial import Init
-from netdsl.ir import Graph, Parameter
+from netdsl.ir import Parameter
 
 # the owner, its `_parameters` or `_buffers`, and the name there; the dict is looked up at each use,
 # since torch.export and functional calls put another in its place
@@ -67,44 +67,6 @@ class Namespace(nn.Module):
         return self
 
 
-def grow(
-    root: nn.Module,
-    graph: Graph,
-    paths: Iterable[str],
-    stages: Mapping[str, nn.Module],
-    channels_last: bool,
-) -> list[Place]:
-    """Give `root` the graph's parameters, uninitialised, and a child for every path, that of
-    `stages` if there is one; the places of the parameters, in order."""
-    places = []
-    for op in graph.parameters:
-        path, _, name = op.key.rpartition(".")
-        owner = descend(root, path, stages)
-        images = channels_last and op.type.rank == 4
-        tensor = torch.empty(
-            op.type.shape,  # type: ignore[arg-type]
-            dtype=_DTYPES[op.type.dtype],
-            memory_format=torch.channels_last if images else torch.contiguous_format,
-        )
-        place = owner, "_buffers" if op.buffer else "_parameters", name
-        held(place)[name] = tensor if op.buffer else nn.Parameter(tensor)
-        places.append(place)
-    for path in paths:
-        descend(root, path, stages)
-    return places
-
-
-def mark_stages(root: nn.Module, paths: Iterable[str]) -> None:
-    """Tell every namespace the names below it that stages have and modules have not."""
-    for path in paths:
-        module = root
-        for name in path.split("."):
-            if name not in module._modules:
-                module.__dict__.setdefault(STAGES, set()).add(name)
-                break
-            module = module._modules[name]  # type: ignore[assignment]
-
-
 def held(place: Place) -> dict[str, Any]:
     """The dict that holds a parameter or buffer under its name."""
     owner, kind, _ = place
@@ -122,68 +84,6 @@ def descend(
             module._modules[name] = stages.get(above + name) or Namespace()
         module, above = module._modules[name], f"{above}{name}."  # type: ignore[assignment]
     return module
-
-
-def branches(root: nn.Module) -> list[Branch]:
-    """Every parent and child of the tree as it was grown."""
-    return [
-        (f"{path}.{name}" if path else name, parent, name, child)
-        for path, parent in root.named_modules()
-        for name, child in parent._modules.items()
-        if child is not None
-    ]
-
-
-def hooks(grown: Iterable[Branch]) -> list[dict[int, Any]]:
-    """The children's dicts of hooks and changed attributes; empty as long as nobody sets any."""
-    return [
-        found
-        for *_, child in grown
-        for found in (
-            child._forward_hooks,
-            child._forward_pre_hooks,
-            child._backward_hooks,
-            child._backward_pre_hooks,
-            child.__dict__.get(CHANGED, {}),
-        )
-    ]
-
-
-def called_children(
-    grown: Iterable[Branch], hooked: Iterable[dict[int, Any]]
-) -> tuple[Called, ...]:
-    """The children that a net calls: replaced, with a hook, or with a `forward` of their own."""
-    found = [
-        (path, True)
-        for path, parent, name, child in grown
-        if parent._modules.get(name) is not child or "forward" in child.__dict__
-    ]
-    hooking = any(hooked)
-    if not (found or hooking):
-        return ()
-    if hooking:
-        known = {path for path, _ in found}
-        found += [
-            (path, False)
-            for path, *_, child in grown
-            if path not in known and any(hooks([("", child, "", child)]))
-        ]
-    return tuple(found)
-
-
-def tensor_at(place: Place) -> Tensor:
-    """A parameter or buffer as its owner has it: registered, computed by a parametrisation, or set
-    by a hook."""
-    owner, _, name = place
-    if name in held(place):
-        found = held(place)[name]
-    elif name in getattr(owner, "parametrizations", ()):
-        found = getattr(owner, name)
-    else:
-        found = owner.__dict__.get(name)
-    if not isinstance(found, Tensor):
-        raise AttributeError(name)
-    return found
 
 
 @torch.no_grad()
@@ -213,7 +113,6 @@ def fill(tensor: Tensor, init: Init) -> None:
 
 
 _ROWS = torch.contiguous_format
-_DTYPES = {"float": None, "int": torch.int64, "bool": torch.bool}
 _FILLS: dict[str, Callable[..., object]] = {
     "constant": lambda t, value: t.fill_(value),
     "uniform": lambda t, low, high: t.uniform_(low, high),

@@ -56,6 +56,11 @@ def bind(
     return {name: size for name, size in bindings.items() if not isinstance(size, Poly)}
 
 
+def size_names(inputs: Sequence[Input]) -> tuple[str, ...]:
+    """The names of sizes that a signature binds, sorted."""
+    return tuple(sorted({name for op in inputs for size in op.type.shape for name in names(size)}))
+
+
 def by_position(
     inputs: Sequence[Input], tensors: Sequence[Tensor], named: Mapping[str, Tensor]
 ) -> tuple[Tensor, ...]:

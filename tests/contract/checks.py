@@ -48,7 +48,7 @@ def folding() -> NetModule:
     with torch.no_grad():
         model.conv2.weight[3, 1, 1, 1], model.conv2.weight[3, 2, 1, 2] = 0.5, 0.25
         model(images("small"))
-    assert model._folded
+    assert model._executable.folded
     return model
 
 
@@ -229,7 +229,7 @@ def gradients_nobody_wants_are_not_computed() -> None:
         for part in frozen:
             part.requires_grad_(False)
         loss(model(images("small").float())).backward()
-        found.append(len(list(model._programs.values())[-1].lowered.backward.outputs))
+        found.append(len(list(model._executable.programs.values())[-1].lowered.backward.outputs))
     assert found == [8, 6], found
 
 
@@ -284,7 +284,7 @@ def a_hundred_sizes_are_kept_in_bounds() -> None:
     with torch.no_grad():
         for n in range(1, 101):
             model(x[:n])
-    (program,) = model._programs.values()
+    (program,) = model._executable.programs.values()
     assert len(program._plans) <= 32
 
 

@@ -12,11 +12,13 @@ from pytest import MonkeyPatch
 
 from contract import autograd, checks, edges, modes, state
 from contract.checks import Check, does
-from netdsl import folded, module, program, runtime, signature, watched
+from netdsl import executable, folded, module, program, reference, runtime, signature, tree, watched
 from netdsl.draws import Draws
-from netdsl.module import NetModule
+from netdsl.executable import Executable
 from netdsl.ops.norm import BatchNorm
 from netdsl.program import Program
+from netdsl.settings import Settings
+from netdsl.tree import Tree
 
 Off = Callable[[MonkeyPatch], None]
 FAILURES = (Exception, pytest.fail.Exception)
@@ -28,31 +30,31 @@ def exchanged(where: object, name: str, other: object) -> Off:
 
 def one_program(patch: MonkeyPatch) -> None:
     """Whatever the mode, the program of the first call."""
-    make = NetModule._program
+    make = Executable.program
 
-    def first(self: NetModule, *mode: Any) -> Program:
-        found = next(iter(self._programs.values()), None)
+    def first(self: Executable, *mode: Any) -> Program:
+        found = next(iter(self.programs.values()), None)
         return found or make(self, *mode)
 
-    patch.setattr(NetModule, "_program", first)
+    patch.setattr(Executable, "program", first)
 
 
 def one_training_bit(patch: MonkeyPatch) -> None:
-    make = NetModule._program
+    make = Executable.program
 
-    def whole(self: NetModule, training: tuple[bool, ...], *rest: Any) -> Program:
+    def whole(self: Executable, training: tuple[bool, ...], *rest: Any) -> Program:
         return make(self, (training[0],) * len(training), *rest)
 
-    patch.setattr(NetModule, "_program", whole)
+    patch.setattr(Executable, "program", whole)
 
 
 def no_mask(patch: MonkeyPatch) -> None:
-    make = NetModule._program
+    make = Executable.program
 
-    def all_wanted(self: NetModule, training: Any, wanted: Any, mixed: Any) -> Program:
+    def all_wanted(self: Executable, training: Any, wanted: Any, mixed: Any) -> Program:
         return make(self, training, (True,) * len(wanted), mixed)
 
-    patch.setattr(NetModule, "_program", all_wanted)
+    patch.setattr(Executable, "program", all_wanted)
 
 
 def by_one_plan(ctx: Any, cotangents: Any) -> Any:
@@ -104,7 +106,7 @@ def untransformed_parameters(patch: MonkeyPatch) -> None:
         found: Any = parametrized[name].original if name in parametrized else getattr(owner, name)
         return found
 
-    patch.setattr(module, "tensor_at", stored)
+    patch.setattr(tree, "tensor_at", stored)
 
 
 def never(*_: object) -> bool:
@@ -158,7 +160,7 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
     ),
     "requires_grad masks": (no_mask, [checks.gradients_nobody_wants_are_not_computed]),
     "cuts": (
-        exchanged(module, "called_children", lambda *_: ()),
+        exchanged(Tree, "called", lambda _: ()),
         [
             checks.hooked_children_are_called,
             checks.replaced_children_are_called,
@@ -188,7 +190,10 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
         kept_without_autograd,
         [checks.a_graph_is_freed, does(autograd.a_weight_changed_before_backward)],
     ),
-    "the autocast pass": (exchanged(module, "autocasts", never), [checks.autocast_is_as_in_torch]),
+    "the autocast pass": (
+        exchanged(executable, "autocasts", never),
+        [checks.autocast_is_as_in_torch],
+    ),
     "seeds of torch's generator": (
         seeds_of_our_own,
         [checks.masks_are_replayed_with_torchs_generator, checks.masks_follow_the_seed],
@@ -206,11 +211,11 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
         [checks.wrong_inputs_are_explained],
     ),
     "freeze: refusals": (
-        exchanged(module, "_check_untrained", nothing),
+        exchanged(Settings, "check_untrained", nothing),
         [checks.a_frozen_net_refuses_training],
     ),
     "freeze: folded for good": (
-        exchanged(module, "Frozen", folded.Folded),
+        exchanged(executable, "Frozen", folded.Folded),
         [checks.a_frozen_net_keeps_what_is_folded],
     ),
     "taps": (
@@ -218,7 +223,7 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
         [checks.taps_are_the_stages],
     ),
     "transforms of torch.func": (
-        exchanged(module, "transformed", never),
+        exchanged(executable, "transformed", never),
         [checks.functional_gradients_go_through],
     ),
     "exports node by node": (
@@ -226,7 +231,7 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
         [checks.exported_programs_have_torchs_operators],
     ),
     "copies without caches": (
-        exchanged(NetModule, "__getstate__", lambda self: self.__dict__),
+        exchanged(Executable, "__getstate__", lambda self: self.__dict__),
         [does(state.a_deep_copy), does(state.a_pickled_copy)],
     ),
     "plans kept in bounds": (
@@ -234,7 +239,7 @@ MECHANISMS: dict[str, tuple[Off, list[Check]]] = {
         [checks.a_hundred_sizes_are_kept_in_bounds],
     ),
     "copies of externs": (
-        exchanged(module, "planted", lambda root, path, supplied: supplied),
+        exchanged(reference, "planted", lambda root, supplied: supplied),
         [checks.externs_are_modules_of_their_own],
     ),
 }

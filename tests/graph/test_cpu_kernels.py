@@ -52,7 +52,7 @@ def packs(model: NetModule) -> int:
     dtype = next(model.parameters()).dtype
     return max(
         len(plan.packs)
-        for program in model._programs.values()
+        for program in model._executable.programs.values()
         for (_, of, *_), plan in program._plans.items()
         if of == dtype
     )
@@ -157,7 +157,7 @@ def test_packed_weights_are_kept_of_a_few_sizes(block: NetModule) -> None:
     with torch.no_grad():
         for n in range(1, 12):
             block(torch.randn(n, 16, 8, 8))
-    (kept,) = block._folded.values()
+    (kept,) = block._executable.folded.values()
     assert len(kept._packed) == 4
 
 

@@ -30,8 +30,8 @@ def called(wanted: bool = True) -> tuple[Program, list[Tensor], list[int]]:
     x = torch.randn(2, 2, 6, 5, dtype=torch.float64, requires_grad=wanted)
     with torch.set_grad_enabled(wanted):
         net(x)
-    (program,) = net._programs.values()
-    pool = [x, *net._parameters_and_buffers()]
+    (program,) = net._executable.programs.values()
+    pool = [x, *net._executable.tree.tensors()]
     return program, [pool[i] for i in program.fetch], [6, 2, 5]
 
 

@@ -9,9 +9,9 @@ from tolerances import NET, assert_close
 
 import netdsl
 from netdsl.backends.torch import TorchBackend
+from netdsl.executable import SIZES_KEPT
 from netdsl.fusions.pointwise import fuse_pointwise
 from netdsl.ir import Builder, Graph, Input, Output
-from netdsl.module import SIZES_KEPT
 from netdsl.op import OPS, Type
 from netdsl.plan import Plan, plan
 from netdsl.program import PLANS_KEPT
@@ -204,10 +204,10 @@ def test_plans_are_kept_by_sizes_and_bounded() -> None:
             assert_close(model(x), reference, NET, n)
         with torch.no_grad():
             assert_close(model(x), reference, NET, n)
-    programs = list(model._programs.values())
+    programs = list(model._executable.programs.values())
     assert len(programs) == 2
     assert all(0 < len(p._plans) <= PLANS_KEPT for p in programs)
-    assert len(model._seen_sizes) <= SIZES_KEPT
+    assert len(model._executable.seen_sizes) <= SIZES_KEPT
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)

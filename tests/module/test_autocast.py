@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import netdsl
 from netdsl.module import NetModule
+from netdsl.reference import Reference
 
 BF16, FP16 = torch.bfloat16, torch.float16
 
@@ -121,7 +122,7 @@ def _compiled(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("the net was interpreted")
 
-    monkeypatch.setattr(NetModule, "_interpret", refuse)
+    monkeypatch.setattr(Reference, "_interpret", refuse)
 
 
 def pair(name: str) -> tuple[NetModule, nn.Module, Tensor]:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import netdsl
 from netdsl import NetError
-from netdsl.module import SIZES_KEPT
+from netdsl.executable import SIZES_KEPT
 from netdsl.program import PLANS_KEPT
 
 HALVES = """netdsl 1
@@ -35,9 +35,9 @@ def test_a_hundred_sizes_keep_a_bounded_number_of_plans() -> None:
         for n in range(100):
             x = torch.randn(1 + n % 3, 3, 2 + n, 5, dtype=torch.float64)
             assert_close(model(x), twin(x), NET)
-    (program,) = model._programs.values()
+    (program,) = model._executable.programs.values()
     assert len(program._plans) <= PLANS_KEPT + 1
-    assert len(model._seen_sizes) <= SIZES_KEPT
+    assert len(model._executable.seen_sizes) <= SIZES_KEPT
 
 
 def test_a_batch_of_none_goes_through_with_zero_gradients() -> None:

@@ -246,7 +246,7 @@ WRITES = {
 def test_a_changed_weight_is_seen_by_the_next_call(name: str) -> None:
     model = folding()
     before = call(model)
-    assert model._folded, "nothing was folded: this tests nothing"
+    assert model._executable.folded, "nothing was folded: this tests nothing"
     WRITES[name](model)
     after = call(model)
     assert not torch.equal(after, before)
@@ -281,9 +281,9 @@ def test_a_write_in_inference_mode_is_seen() -> None:
 def test_folded_weights_are_kept_while_nothing_changes() -> None:
     model = folding()
     call(model)
-    (first,) = model._folded.values()
+    (first,) = model._executable.folded.values()
     call(model)
-    assert list(model._folded.values()) == [first]
+    assert list(model._executable.folded.values()) == [first]
 
 
 def test_a_copy_has_folded_weights_of_its_own() -> None:

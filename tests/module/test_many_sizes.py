@@ -10,7 +10,7 @@ import torch
 
 import netdsl
 from netdsl.called import TYPED_KEPT, Piece
-from netdsl.module import SIZES_KEPT
+from netdsl.executable import SIZES_KEPT
 from netdsl.plan import Plan
 from netdsl.program import PLANS_KEPT, Program
 
@@ -44,7 +44,7 @@ def test_a_hundred_sizes_keep_a_bounded_number_of_plans(how: str) -> None:
     general, exact = PROGRAMS[how]
     assert programs <= general + exact * TYPED_KEPT
     assert plans <= 2 * general * PLANS_KEPT + exact * 4 * TYPED_KEPT
-    assert len(model._seen_sizes) <= SIZES_KEPT
+    assert len(model._executable.seen_sizes) <= SIZES_KEPT
     assert all(len(piece._typed) <= TYPED_KEPT for piece in alive(Piece))
 
 

@@ -88,7 +88,7 @@ def test_the_gradient_of_a_frozen_parameter_is_not_computed() -> None:
     model.requires_grad_(False)
     model.bn2.bias.requires_grad_(True)
     model(images())
-    (program,) = model._programs.values()
+    (program,) = model._executable.programs.values()
     assert [o.name for o in program.lowered.backward.outputs] == ["bn2.bias"]
     assert "conv_grad" not in program.lowered.backward.text()
 

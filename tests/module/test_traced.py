@@ -39,7 +39,7 @@ def test_what_was_compiled_is_compiled_again_where_the_mode_of_the_net_changes()
     assert_exact(model.norm.running_mean, before)
     model.train().sync_batchnorm()
     fast(x)
-    (program,) = model._programs.values()
+    (program,) = model._executable.programs.values()
     assert any(node.op.name.startswith("sync") for _, node in program.lowered.forward.items)
 
 
