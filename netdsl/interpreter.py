@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from netdsl.ir import Constant, Graph, Input, Parameter
 from netdsl.lazy import torch
+from netdsl.loop import Loop
 from netdsl.op import Op, Type
 from netdsl.ops.cast import Autocast
-from netdsl.recur import Loop
 from netdsl.sizes import evaluate
 from netdsl.supplied import Supplied
 

@@ -12,8 +12,9 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from netdsl.ir import Builder, Graph, Input, Node, Output
+from netdsl.loop import Drawn, Feed, Whole
 from netdsl.op import Type, Value, Values
-from netdsl.recur import Drawn, Feed, Recur, Whole, every_node
+from netdsl.recur import Recur, every_node
 from netdsl.rewrite import rebuild
 
 SEED = "#seed"

@@ -13,12 +13,13 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from netdsl.differentiate import differentiate
 from netdsl.errors import Problem
 from netdsl.ir import Builder, Graph, Node
 from netdsl.lazy import torch
+from netdsl.loop import At, Carried, Drawn, Feed, Loop, Step
 from netdsl.op import Build, Gradients, Op, Type, Values
 from netdsl.ops.cast import Cast
 from netdsl.rewrite import reachable, rebuild, with_types
@@ -27,61 +28,7 @@ from netdsl.sizes import Poly, Size
 if TYPE_CHECKING:
     from torch import Tensor
 
-# the operands of one step, in the order of the step graph's inputs -> its outputs
-Step: TypeAlias = Callable[[Sequence["Tensor"]], Sequence["Tensor"]]
-
 SPREAD = 0x9E3779B97F4A7C15  # odd, so that the seeds of 2^64 steps are different
-
-
-@dataclass(frozen=True)
-class At:
-    """What a step reads of a sequence: operand[:, τ + shift]."""
-
-    operand: int
-    shift: int
-
-
-@dataclass(frozen=True)
-class Carried:
-    """The result of the step `lag` steps earlier; before the first, a start value."""
-
-    result: int
-    lag: int
-
-
-@dataclass(frozen=True)
-class Whole:
-    """An operand as it is, the same at every step."""
-
-    operand: int
-
-
-@dataclass(frozen=True)
-class Drawn:
-    """A seed of the step's own, which follows from the operand's."""
-
-    operand: int
-
-
-Feed: TypeAlias = At | Carried | Whole | Drawn
-
-
-class Loop(Op):
-    """An op of many steps: `run` is given how one is run, for each of `graphs`."""
-
-    layer = False
-    autocast = "inside"
-
-    def __post_init__(self) -> None:
-        pass
-
-    @property
-    def graphs(self) -> tuple[Graph, ...]:
-        """The graphs of the steps number 0, 1, …; the last is that of all further ones, too."""
-        raise NotImplementedError
-
-    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        raise NotImplementedError
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("sizes",),
     ("kinds", "initial", "op", "shapes", "syntax"),
     ("ir", "ops", "parser", "signature"),
-    ("rewrite", "differentiate"),
+    ("rewrite", "differentiate", "loop"),
     ("recur", "supplied"),
     (
         "elaborate",

@@ -19,10 +19,11 @@ from netdsl.elaborate.recurrence import Read, Recurrence, Sequence, State
 from netdsl.elaborate.scope import Scope
 from netdsl.errors import Problem, Span
 from netdsl.ir import Builder, Constant, Graph, Input, Output
+from netdsl.loop import At, Carried, Feed, Whole
 from netdsl.op import Value
 from netdsl.ops.pieces import Concat
 from netdsl.ops.shape import Reshape
-from netdsl.recur import At, Carried, Feed, Recur, Whole
+from netdsl.recur import Recur
 
 LOOP = 100  # steps of the elaboration that a loop takes: its body is a graph of its own
 

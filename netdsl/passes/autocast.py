@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from netdsl.ir import Builder, Constant, Graph, Input, Node, Parameter, Source
 from netdsl.lazy import torch
+from netdsl.loop import At, Carried, Feed, Whole
 from netdsl.op import Type, Value, Values
 from netdsl.ops.cast import Autocast, Cast
-from netdsl.recur import At, Carried, Feed, Recur, Whole
+from netdsl.recur import Recur
 from netdsl.rewrite import reachable, rebuild
 
 if TYPE_CHECKING:

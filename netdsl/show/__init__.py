@@ -12,8 +12,9 @@ from typing import Any, TypeAlias
 
 from netdsl.ir import Graph, Input, Node, Parameter, Source, concrete
 from netdsl.kinds import REQUIRED
+from netdsl.loop import At, Carried
 from netdsl.op import Op, Type, Value
-from netdsl.recur import At, Carried, Recur
+from netdsl.recur import Recur
 from netdsl.rewrite import with_sizes
 from netdsl.show.cost import batch
 from netdsl.show.receptive import receptive_fields

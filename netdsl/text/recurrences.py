@@ -10,9 +10,10 @@ from collections.abc import Callable
 
 from netdsl.elaborate.recurrence import step_text
 from netdsl.ir import Graph, Input, Node, Source
+from netdsl.loop import At, Carried, Feed, Whole
 from netdsl.op import Value
 from netdsl.ops.shape import Expand
-from netdsl.recur import At, Carried, Feed, Recur, Whole
+from netdsl.recur import Recur
 from netdsl.text.sizes import size_text
 from netdsl.text.stages import application
 from netdsl.text.writing import Writing, type_text

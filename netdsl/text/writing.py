@@ -8,8 +8,9 @@ from dataclasses import dataclass, field, replace
 from netdsl.errors import Problem
 from netdsl.ir import Constant, Graph, Input, Output, Source
 from netdsl.kinds import show_number
+from netdsl.loop import Whole
 from netdsl.op import Type, Value
-from netdsl.recur import Recur, Whole, every_node
+from netdsl.recur import Recur, every_node
 from netdsl.text.names import Names
 from netdsl.text.sizes import size_text
 

@@ -42,8 +42,9 @@ def one_program(patch: MonkeyPatch) -> None:
 def one_training_bit(patch: MonkeyPatch) -> None:
     make = Executable.program
 
-    def whole(self: Executable, training: tuple[bool, ...], *rest: Any) -> Program:
-        return make(self, (training[0],) * len(training), *rest)
+    def whole(self: Executable, mode: Any, synced: str | None) -> Program:
+        training, *rest = mode
+        return make(self, ((training[0],) * len(training), *rest), synced)
 
     patch.setattr(Executable, "program", whole)
 
@@ -51,8 +52,9 @@ def one_training_bit(patch: MonkeyPatch) -> None:
 def no_mask(patch: MonkeyPatch) -> None:
     make = Executable.program
 
-    def all_wanted(self: Executable, training: Any, wanted: Any, mixed: Any) -> Program:
-        return make(self, training, (True,) * len(wanted), mixed)
+    def all_wanted(self: Executable, mode: Any, synced: str | None) -> Program:
+        training, wanted, *rest = mode
+        return make(self, (training, (True,) * len(wanted), *rest), synced)
 
     patch.setattr(Executable, "program", all_wanted)
 

@@ -7,7 +7,8 @@ from nets import body, body_message, graph, keys, message, shape, summary
 
 from netdsl.front import check_sources
 from netdsl.ir import Graph
-from netdsl.recur import At, Carried, Recur
+from netdsl.loop import At, Carried
+from netdsl.recur import Recur
 from netdsl.sources import given
 
 RNN = "recur t in 1..T {\n  h[0]: [N, 4] = 0\n  h[t] = tanh(concat(x[t], h[t-1]) -> linear(4))\n}\n"

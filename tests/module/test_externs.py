@@ -11,7 +11,7 @@ from tolerances import NET, NET_GRADIENT, assert_close, assert_exact
 from torch import Tensor, nn
 
 import netdsl
-from netdsl import reference
+from netdsl.interpreter import interpret
 from netdsl.ir import Graph, Source
 from netdsl.verify import verify
 
@@ -212,13 +212,12 @@ GIVEN = {
 def interpreted(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
     """The paths of what was run node by node, call by call."""
     found: list[list[str]] = []
-    interpret = reference.interpret
 
     def noted(graph: Graph, *rest: object) -> list[Tensor]:
         found.append([node.path for _, node in graph.items if not isinstance(node.op, Source)])
         return interpret(graph, *rest)
 
-    monkeypatch.setattr(reference, "interpret", noted)
+    monkeypatch.setattr("netdsl.reference.interpret", noted)
     return found
 
 

@@ -10,9 +10,9 @@ from netdsl.backend import Backend, Decline, Kernel, Packed
 from netdsl.fusions.region import Fused
 from netdsl.ir import Node
 from netdsl.lazy import torch
+from netdsl.loop import Loop
 from netdsl.op import Type
 from netdsl.plan import plan
-from netdsl.recur import Loop
 
 
 class TorchBackend:
