@@ -232,7 +232,7 @@ def test_a_buffer_takes_its_new_value_in_place_where_its_layer_alone_reads_it() 
     for name, buffer in model.named_buffers():
         assert buffer is before[name]
         assert torch.equal(buffer, twin.get_buffer(name.removeprefix("bn1.")))
-    (program,) = model._programs.values()
+    (program,) = model._executable.programs.values()
     (made,) = (plan for (part, *_), plan in program._plans.items() if part == "update")
     tensors = [x, *model.parameters(), *model.buffers()]
     results = made([tensors[i] for i in program.fetch])
