@@ -14,10 +14,13 @@ from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.signature import Signature
 from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import LAYERS, are_tensors, describe, is_number, is_tensor
+from netdsl.elaborate.vocabulary import is_known
 from netdsl.elaborate.walk import evaluate
 from netdsl.errors import Edit, Problem, Span
 from netdsl.kinds import REQUIRED
-from netdsl.syntax import Argument, Bare, Call, Keyword
+from netdsl.op import OPS
+from netdsl.spelling import did_you_mean
+from netdsl.syntax import Argument, Bare, Call, Keyword, Name
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ def read(call: Call, scope: Scope) -> Written:
             if name.text in keywords:
                 problem = Problem("N104", f"`{name.text}` is given twice")
                 scope.report(problem, name.span)
-            value = evaluate(argument.value, scope)
+            value = _value(call, argument, scope)
             keywords[name.text] = Binding(value, argument.span)
     return Written(
         _positional(call.before, scope),
@@ -57,6 +60,22 @@ def read(call: Call, scope: Scope) -> Written:
         keywords,
         call.after is not None,
     )
+
+
+def _value(call: Call, argument: Keyword, scope: Scope) -> Any:
+    """The value of a named argument; N101 says the words that an op takes there."""
+    value, op = argument.value, OPS.get(call.name.text)
+    taken = op.schema().get(argument.name.text) if op is not None else None
+    if taken is None or not isinstance(value, Name) or is_known(value, scope):
+        return evaluate(value, scope)
+    kind = taken.metadata["kind"]
+    if not kind.words:
+        return evaluate(value, scope)
+    words = dict.fromkeys([kind.show(taken.default), *kind.words])
+    meant = did_you_mean(value.span, words)
+    helps = meant or {"helps": (f"`{argument.name.text}` is one of {', '.join(words)}",)}
+    scope.report(Problem("N101", f"nothing here is called `{value.text}`", **helps), value.span)
+    return UNKNOWN
 
 
 def _positional(arguments: Iterable[Argument], scope: Scope) -> tuple[Binding, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 from netdsl.elaborate.arguments import NO_PIPE, read
@@ -32,9 +31,9 @@ from netdsl.elaborate.values import (
     is_whole,
     show,
 )
+from netdsl.elaborate.vocabulary import words
 from netdsl.elaborate.walk import evaluate, expression
 from netdsl.errors import Edit, Problem
-from netdsl.initial import NAMED
 from netdsl.op import OPS
 from netdsl.sizes import Poly
 from netdsl.spelling import WORDS, did_you_mean, layer_spelling
@@ -74,7 +73,7 @@ def _name(node: Name, scope: Scope) -> Any:
     op = OPS.get(node.text)
     if op is not None and op.layer:
         return Library(op)
-    if node.text in _words():
+    if node.text in words():
         return node.text
     problem = _unknown(node, scope)
     scope.report(problem, node.span)
@@ -89,13 +88,6 @@ def _whole_state(state: State, node: Name) -> Problem:
         f"`{state}` has a value at each step, and this reads it whole",
         helps=(f"`{now}` is this step's, `{before}` the one before",),
     )
-
-
-@cache
-def _words() -> frozenset[str]:
-    """Names that stand for values of hyper-parameters: `half`, `zeros`, `he`."""
-    kinds = [f.metadata["kind"] for op in OPS.values() for f in op.schema().values()]
-    return frozenset(NAMED).union(*(kind.words for kind in kinds))
 
 
 def _meant(node: Name, problem: Problem) -> Any:
@@ -114,7 +106,7 @@ def _unknown(node: Name, scope: Scope) -> Problem:
         message = f"`{node.text}` is called `{here}` here"
         return Problem("N101", message, edits=(edit,), sure=True)
     layers = [op.name for op in OPS.values() if op.layer]
-    known = [*scope.visible(), *layers, *_words()]
+    known = [*scope.visible(), *layers, *words()]
     message = f"nothing here is called `{node.text}`"
     return Problem("N101", message, **did_you_mean(node.span, known))
 

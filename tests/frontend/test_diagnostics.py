@@ -93,6 +93,18 @@ error[N101]: there is no layer `rellu`
     )
 
 
+def test_the_words_of_a_hyper_parameter_are_said() -> None:
+    assert body_message("return x -> gelu(approx=quick)") == (
+        """\
+error[N101]: nothing here is called `quick`
+ --> t.net:2:25
+  |
+2 | return x -> gelu(approx=quick)
+  |                         ^^^^^
+  = help: `approx` is one of none, tanh"""
+    )
+
+
 def test_a_layer_without_a_tensor_is_no_tensor() -> None:
     assert body_message("return relu + x") == (
         """\

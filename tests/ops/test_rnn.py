@@ -320,7 +320,7 @@ H0 = Type((1, N, 7))
         ),
         (lambda: RNN(3, act="gelu"), "N106", "`act` is one of tanh, relu, not gelu", ""),
     ],
-    ids=str,
+    ids=lambda value: "" if callable(value) else str(value),
 )
 def test_what_does_not_fit_is_refused(make: Any, code: str, message: str, label: str) -> None:
     with pytest.raises(Problem) as caught:
