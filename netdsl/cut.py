@@ -17,10 +17,12 @@ from netdsl.rewrite import dependent, reachable, rebuild
 
 
 def forward_backward(joint: Graph) -> tuple[Graph, Graph]:
-    """The joint graph cut into what the outputs need and what only the gradients need."""
+    """The joint graph cut into what the outputs need and what only the gradients need; outputs
+    with role `saved` are of the first kind, and saved if the second takes them."""
     gradients = tuple(o for o in joint.outputs if o.role == "gradient")
-    others = tuple(o for o in joint.outputs if o.role != "gradient")
-    return _cut(joint, reachable(joint, others), others, gradients)
+    early = reachable(joint, tuple(o for o in joint.outputs if o.role != "gradient"))
+    others = tuple(o for o in joint.outputs if o.role not in ("gradient", "saved"))
+    return _cut(joint, early, others, gradients)
 
 
 def prelude_main(graph: Graph) -> tuple[Graph, Graph]:

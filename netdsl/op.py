@@ -246,6 +246,11 @@ class Op:
         the results, as a graph."""
         raise NotImplementedError(f"{self.name} has no gradient")
 
+    def again(self, xs: Values, ys: Values) -> tuple[Op, Values] | None:
+        """An op and its operands, among `xs` and the later `ys`, that give the first result once
+        more, bit for bit, in about the time that reading it takes; None where nothing does."""
+        return (self, xs) if self.pointwise or self.view else None
+
     def differentiable_form(self) -> Op:
         """The op to run under differentiation: the same results first, then what `vjp` needs."""
         return self

@@ -21,6 +21,7 @@ from netdsl.passes.autocast import autocast
 from netdsl.passes.cse import share_equal
 from netdsl.passes.fold_bn import fold_bn
 from netdsl.passes.fold_constants import fold_constants
+from netdsl.passes.recompute import recompute
 from netdsl.passes.unused import drop_unused
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -41,6 +42,7 @@ CLEAN: dict[str, Entry] = {
     "fold-constants": Entry(fold_constants, "arithmetic on constants is done; x * 1 is x"),
     "cse": Entry(share_equal, "equal ops on equal operands are computed once"),
     "fold-bn": Entry(fold_bn, "bn in eval moves into the weights before it", inference=True),
+    "recompute": Entry(recompute, "backward makes again what is cheap, rather than have it saved"),
 }
 FUSE: dict[str, Entry] = {
     "fuse-conv-sum": Entry(

@@ -72,7 +72,16 @@ class Plan:
         """The outputs, each in memory of its own; without `packed` from plain operands."""
         if packed is None:
             packed = [tensors[i] for i, _ in self.packs]
-        slots = [*tensors, *self.constants, *packed]
+        return self._run([*tensors, *self.constants, *packed])
+
+    def consume(self, tensors: list[Tensor]) -> list[Tensor]:
+        """The outputs; the list is emptied, and a tensor that nobody else has goes after its last
+        use."""
+        slots = [*tensors, *self.constants, *[tensors[i] for i, _ in self.packs]]
+        tensors.clear()
+        return self._run(slots)
+
+    def _run(self, slots: list[Tensor]) -> list[Tensor]:
         slots += [None] * (self._slots - len(slots))  # type: ignore[list-item]
         for kernel, operands, results, frees in self._code:
             made = kernel(*[slots[i] for i in operands])
@@ -129,7 +138,7 @@ def plan(
         else:
             writes = _writes(graph, n, updated)
             kernel = _kernel(graph, backends, live, n, position[n], writes)
-        frees = tuple(slot[v] for v in ends.get(n, ()) if v not in live.borrowed)
+        frees = tuple(slot[v] for v in ends.get(n, ()))
         results = tuple(slot[v] for v in graph.results(n))
         steps.append(Step(n, kernel, tuple(operands), results, frees, position[n]))
     return Plan(

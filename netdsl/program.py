@@ -143,9 +143,16 @@ class Program:
         prelude = self.lowered.prelude
         return self._run("prelude", prelude, (), tensors) if prelude.outputs else []
 
-    def backward(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
-        """Gradients in the order of the backward graph's outputs."""
-        return self._run("backward", self.lowered.backward, sizes, tensors)
+    def backward(self, tensors: list[Tensor], sizes: Sequence[int]) -> list[Tensor]:
+        """Gradients in the order of the backward graph's outputs; the list is emptied, and what
+        nobody else has goes after its last use."""
+        like = floating_like(tensors)
+        graph = self.lowered.backward
+        made = self._plan("backward", graph, sizes, self.float(like), like.device)
+        guarded = no_autocast(like)
+        del like  # one of those that go
+        with guarded:
+            return made.consume(tensors)
 
     def reference(self, tensors: Sequence[Tensor], sizes: Sequence[int]) -> list[Tensor]:
         """The results that leave the operator, node by node: torch's autograd goes through them."""

@@ -59,7 +59,7 @@ def forward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[T
 @torch.library.custom_op("netdsl::backward", mutates_args=())
 def backward(tensors: Sequence[Tensor], sizes: Sequence[int], key: str) -> list[Tensor]:
     """The backward plan of a program, likewise."""
-    return [dx.contiguous() for dx in PROGRAMS[key].backward(tensors, sizes)]
+    return [dx.contiguous() for dx in PROGRAMS[key].backward([*tensors], sizes)]
 
 
 @forward.register_fake
@@ -102,13 +102,15 @@ def _save(
 
 
 def _gathered(ctx: Any, cotangents: Sequence[Tensor | None]) -> list[Tensor]:
-    """The operands of backward, in order; an output without a cotangent has zeros."""
+    """The operands of backward, in order; an output without a cotangent has zeros. Without
+    retain_graph autograd's hold on them ends here, so that each goes after its last use."""
     program: Program = ctx.program
     saved = iter(ctx.saved_tensors)
     found = [
         cotangents[i] if where == "cotangents" else next(saved)
         for where, i in program.backward_operands
     ]
+    ctx.maybe_clear_saved_tensors()
     if any(tensor is None for tensor in found):
         like = next(t for t in cotangents if t is not None)
         bindings = dict(zip(program.size_names, ctx.sizes, strict=True))

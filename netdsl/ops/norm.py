@@ -30,6 +30,7 @@ from netdsl.op import (
 from netdsl.ops.arithmetic import Add, Div, Mul, Sub
 from netdsl.ops.aten import kernels
 from netdsl.ops.functions import Sqrt
+from netdsl.ops.normalised import BatchNormApply
 from netdsl.shapes import checked_float
 from netdsl.sizes import Poly
 
@@ -169,6 +170,10 @@ class BatchNorm(Op):
         found = _normalised(x, weight, bias, mean, var, momentum, self.eps)
         return (*found, mean, var, batches)
 
+    def again(self, xs: Values, ys: Values) -> tuple[Op, Values] | None:
+        affine = xs[1:3] if self.affine else ()
+        return BatchNormApply(self.affine), (xs[0], ys[1], ys[2], *affine)
+
     def across(self, group: str) -> Op:
         synced = OPS["sync_batch_norm"]  # by its name: its module imports this one
         return synced(self.eps, self.momentum, self.affine, self.track, group)
@@ -229,6 +234,9 @@ class BatchNormInference(Op):
         weight = xs[1:2] if self.affine else ()
         grad = BatchNormInferenceGrad(self.eps, self.affine)
         return (*b.all(grad, dys[0], xs[0], xs[-2], xs[-1], *weight), None, None)
+
+    def again(self, xs: Values, ys: Values) -> tuple[Op, Values] | None:
+        return self, xs
 
     def as_affine(self, b: Build, xs: Values) -> tuple[Value, Value] | None:
         std = b(Sqrt(), b(Add(), xs[-1], b.constant(self.eps)))
