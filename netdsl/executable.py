@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -28,9 +29,11 @@ from netdsl.runtime import register, run
 from netdsl.segments import divides, follows
 from netdsl.settings import Settings
 from netdsl.signature import autocasts, bind, size_names, transformed
+from netdsl.sizes import evaluate
 from netdsl.tree import Tree
 
 SIZES_KEPT = 128
+SPARED = 1 << 26  # bytes of results from which on backward makes some again instead of saving them
 
 
 class Executable:
@@ -58,6 +61,7 @@ class Executable:
         self.programs: dict[Any, Program] = {}
         self.folded: dict[str, Kept] = {}
         self.seen_sizes: dict[Any, list[int]] = {}
+        self.spares: dict[tuple[int, ...], bool] = {}
         self.cuts: dict[tuple[tuple[Called, ...], bool], Cut] = {}
         self._settings = settings
         self._root = root
@@ -99,7 +103,8 @@ class Executable:
         wanted = tuple([t.requires_grad for t in pool]) if torch.is_grad_enabled() else ()
         if True not in wanted:
             wanted = ()
-        mode = training, wanted, mixed, settings.frozen is not None
+        spare = bool(wanted) and self._spare(sizes)
+        mode = training, wanted, mixed, settings.frozen is not None, spare
         program = self.program(mode, settings.synced)
         if program.seeded:
             pool.append(self._draws.seed())
@@ -123,18 +128,19 @@ class Executable:
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def program(
         self,
-        mode: tuple[tuple[bool, ...], tuple[bool, ...], Autocast | None, bool],
+        mode: tuple[tuple[bool, ...], tuple[bool, ...], Autocast | None, bool, bool],
         synced: str | None,  # torch.compile guards what it is given, and not what is read here
     ) -> Program:
-        """The program of a mode: training bits, which of the pool want a gradient, autocast, and
-        whether the net is frozen."""
+        """The program of a mode: training bits, which of the pool want a gradient, autocast,
+        whether the net is frozen, and whether memory is spared."""
         found = self.programs.get(mode)
         if found is not None:
             return found
-        training, wanted, mixed, frozen = mode
+        training, wanted, mixed, frozen, spare = mode
         paths = tuple(p for p, on in zip(self.tree.modal, training, strict=True) if on)
         keys = tuple(k for k, on in zip(self._keys, wanted, strict=False) if on)
-        off, streams = self._settings.off, self._draws.streams
+        off = (*self._settings.off, *(() if spare else ("recompute",)))
+        streams = self._draws.streams
         parts = (self.graph.digest, paths, keys, off, synced, mixed, frozen, streams)
         key = ":".join(map(str, parts))
 
@@ -168,6 +174,21 @@ class Executable:
             self.seen_sizes.clear()
         sizes = self.seen_sizes[seen] = [bindings[name] for name in self._size_names]
         return sizes
+
+    def _spare(self, sizes: Sequence[int]) -> bool:
+        """Whether the results of the graph are many for these sizes: where they are few, making
+        some again costs more time than the memory is worth."""
+        if torch.compiler.is_compiling():  # whose sizes may be open
+            return True
+        found = self.spares.get(tuple(sizes))
+        if found is None:
+            bindings = dict(zip(self._size_names, sizes, strict=True))
+            types = [t for _, node in self.graph.items for t in node.types if t.floating]
+            total = sum(4 * math.prod(evaluate(n, bindings) for n in t.shape) for t in types)
+            if len(self.spares) >= SIZES_KEPT:
+                self.spares.clear()
+            found = self.spares[tuple(sizes)] = total >= SPARED
+        return found
 
     def _keep(
         self, program: Program, pool: list[Tensor], training: tuple[bool, ...]
@@ -239,4 +260,4 @@ class Executable:
         return {k: {} if k in _CACHES else v for k, v in self.__dict__.items()}
 
 
-_CACHES = ("programs", "folded", "seen_sizes", "cuts")
+_CACHES = ("programs", "folded", "seen_sizes", "spares", "cuts")

@@ -172,3 +172,12 @@ def test_autograd_lets_go_of_what_is_saved_when_backward_begins(
     assert held[0] > 0 == held[1]
     with pytest.raises(RuntimeError, match="backward through the graph a second time"):
         y.backward()
+
+
+def test_memory_is_spared_where_results_are_many() -> None:
+    """A few images are not worth the time; 2 x 64 x 512 x 512 numbers are (never computed here)."""
+    model = netdsl.loads("net Sized(x: [N, 3, H, W]) { return x -> conv(64, 3) -> bn -> relu }")
+    model(torch.randn(2, 3, 8, 8))
+    ((_, _, _, _, spare),) = model._executable.programs
+    assert not spare
+    assert model._executable._spare([512, 2, 512])  # H, N, W
