@@ -13,6 +13,7 @@ from test_plan import planned
 from tolerances import assert_exact
 from torch import Tensor
 
+import netdsl
 from netdsl.cut import forward_backward
 from netdsl.differentiate import differentiate
 from netdsl.ir import Graph
