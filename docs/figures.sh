@@ -19,8 +19,10 @@ vgg -D depth=16 --batch 1 --size H=224,W=224
 alexnet --batch 1 --size H=224,W=224
 googlenet --batch 1 --size H=224,W=224
 lenet --batch 1
-resnet_cifar -D depth=56 --batch 1
+resnet_cifar -D depth=56 --batch 1 --size H=32,W=32
 resnet -D depth=18 --batch 8 --size H=224,W=224 --train
+lenet --batch 1 --train
+resnet_cifar -D depth=20 --batch 1 --size H=32,W=32 --train
 lenet --batch 64 --train
 resnet -D depth=50 --batch 1 --size H=224,W=224 --dtype bfloat16
 vgg -D depth=16 --batch 1 --size H=224,W=224 --dtype bfloat16

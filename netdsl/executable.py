@@ -33,7 +33,7 @@ from netdsl.sizes import evaluate
 from netdsl.tree import Tree
 
 SIZES_KEPT = 128
-SPARED = 1 << 26  # bytes of results from which on backward makes some again instead of saving them
+SPARED = 1 << 30  # bytes of results from which on backward makes some again instead of saving them
 
 
 class Executable:
