@@ -41,9 +41,11 @@ class Whole:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A seed of the step's own, which follows from the operand's."""
+    """A seed of the step's own, which follows from the operand's; `mirrored`: the first step to run
+    has that of the last one elsewhere."""
 
     operand: int
+    mirrored: bool = False
 
 
 Feed: TypeAlias = At | Carried | Whole | Drawn

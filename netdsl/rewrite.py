@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from netdsl.errors import Problem
-from netdsl.ir import Builder, Graph, Input, Node, Output, Source, concrete
+from netdsl.ir import Builder, Constant, Graph, Input, Node, Output, Source, concrete
 from netdsl.op import Type, Value, Values
 
 # (builder, number of the old node, node, its operands in the new graph) -> its results in the new
@@ -124,6 +124,19 @@ def with_types(graph: Graph, types: tuple[Type, ...]) -> Graph:
             raise _located(problem, node) from None
 
     return rebuild(graph, retype)
+
+
+def inlined(b: Builder, graph: Graph, given: Mapping[str, Value]) -> Values:
+    """The outputs of a graph whose nodes are appended, with values for its inputs by key."""
+    made: dict[int, Values] = {}
+    for n, node in graph.items:
+        if isinstance(node.op, Input):
+            made[n] = (given[node.op.key],)
+        elif isinstance(node.op, Constant):
+            made[n] = (b.constant(node.op.value),)
+        else:
+            made[n] = b.append(node, *[made[v.node][v.result] for v in graph.operands(n)])
+    return tuple(made[o.value.node][o.value.result] for o in graph.outputs)
 
 
 def reachable(graph: Graph, outputs: tuple[Output, ...] | None = None) -> set[int]:

@@ -15,7 +15,7 @@ from netdsl.interpreter import interpret
 from netdsl.ir import Builder, Constant, Graph, Input, Node, Output, Source
 from netdsl.op import Op, Type, Value, Values
 from netdsl.passes.unused import drop_unused
-from netdsl.rewrite import rebuild, with_types
+from netdsl.rewrite import inlined, rebuild, with_types
 from netdsl.sizes import Size
 
 
@@ -121,14 +121,8 @@ def inline(graph: Graph, nodes: Collection[int]) -> Graph:
         if n not in nodes:
             return None
         assert isinstance(node.op, Fused)
-        body, given = node.op.body, iter(xs)
-        made: dict[int, Values] = {}
-        for i, inner in body.items:
-            if isinstance(inner.op, Input):
-                made[i] = (next(given),)
-            else:
-                made[i] = b.append(inner, *[made[v.node][v.result] for v in body.operands(i)])
-        return tuple(made[o.value.node][o.value.result] for o in body.outputs)
+        keys = [op.key for op in node.op.body.inputs]
+        return inlined(b, node.op.body, dict(zip(keys, xs, strict=True)))
 
     return rebuild(graph, change)
 
