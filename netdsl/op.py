@@ -7,7 +7,7 @@ field by its kind, so that equal meaning is equal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from typing import (
@@ -126,6 +126,15 @@ class Specialised:
     updates: dict[str, Value] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class Batched:
+    """An op over more examples at once; the results `summed` are sums over them, the others have
+    them along axis 0."""
+
+    op: Op
+    summed: tuple[int, ...] = ()
+
+
 def hyper(kind: Kind, default: Any = REQUIRED) -> Any:
     """Declare a hyper-parameter of an op: its kind (schema, range) and its default."""
     if default is REQUIRED:
@@ -144,6 +153,9 @@ class Op:
     results    names of the results
     pointwise  every result element depends on the broadcast operands' same element
     exact      moves or selects numbers, so any backend gives the same bits
+    per_example  operands that have examples along axis 0, where no example of a result depends on
+               another one; all other operands are the same for all examples
+    summed     results that are sums over the examples instead
     view       the result may share memory with operand 0
     overwrites operands whose memory the result may take (`inplace` does it)
     updates    of how many operands, the last ones, new values are the last results (`updating`)
@@ -166,6 +178,8 @@ class Op:
     results: ClassVar[tuple[str, ...]] = ("y",)
     pointwise: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    per_example: ClassVar[tuple[int, ...]] = ()
+    summed: ClassVar[tuple[int, ...]] = ()
     view: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
     updates: ClassVar[int] = 0
@@ -250,6 +264,23 @@ class Op:
         """An op and its operands, among `xs` and the later `ys`, that give the first result once
         more, bit for bit, in about the time that reading it takes; None where nothing does."""
         return (self, xs) if self.pointwise or self.view else None
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        """The op over `count` examples at once instead of as many as `operands` have, where those
+        at the positions `each` have examples along axis 0; None where an example would change
+        another one's results."""
+        if self.pointwise:
+            rank = max(x.rank for x in operands)
+            aligned = all(
+                x.rank == rank if i in each else x.rank < rank or x.shape[0] == 1
+                for i, x in enumerate(operands)
+            )
+            return Batched(self) if aligned else None
+        if not self.per_example or set(each) != set(self.per_example):
+            return None
+        return Batched(self, self.summed)
 
     def differentiable_form(self) -> Op:
         """The op to run under differentiation: the same results first, then what `vjp` needs."""

@@ -21,7 +21,9 @@ from netdsl.passes.autocast import autocast
 from netdsl.passes.cse import share_equal
 from netdsl.passes.fold_bn import fold_bn
 from netdsl.passes.fold_constants import fold_constants
+from netdsl.passes.hoist import hoist
 from netdsl.passes.recompute import recompute
+from netdsl.passes.sink import sink
 from netdsl.passes.unused import drop_unused
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -38,6 +40,8 @@ class Entry:
 
 
 CLEAN: dict[str, Entry] = {
+    "hoist": Entry(hoist, "what no earlier step changes leaves a recurrence: all steps at once"),
+    "sink": Entry(sink, "what no later step reads leaves a recurrence: all steps at once"),
     "drop-unused": Entry(drop_unused, "nodes that no output depends on are dropped"),
     "fold-constants": Entry(fold_constants, "arithmetic on constants is done; x * 1 is x"),
     "cse": Entry(share_equal, "equal ops on equal operands are computed once"),

@@ -15,14 +15,15 @@ from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 from netdsl.differentiate import differentiate
-from netdsl.ir import Builder, Graph, Input, Output
+from netdsl.ir import Graph, Input
 from netdsl.lazy import torch
-from netdsl.loop import At, Carried, Drawn, Feed, Loop, Step
+from netdsl.loop import At, Carried, Drawn, Loop, Step
 from netdsl.op import Build, Gradients, Op, Type, Value, Values
 from netdsl.ops.arithmetic import Add
 from netdsl.ops.pieces import Concat, Slice, SliceGrad
 from netdsl.ops.shape import Reshape, Zeros
 from netdsl.recur import Recur
+from netdsl.recur_builder import RecurBuilder
 from netdsl.rewrite import inlined, reachable, rebuild
 from netdsl.sizes import Size
 
@@ -44,9 +45,7 @@ class _Backward:
     def __init__(self, b: Build, op: Recur, xs: Values, ys: Values, dys: Values) -> None:
         assert not op.ends, "the states of every step are needed"
         self.b, self.op, self.xs, self.ys, self.dys = b, op, xs, ys, dys
-        self.operands: dict[Value, int] = {}
-        self.body = Builder("step")
-        self.feeds: list[Feed] = []
+        self.loop = RecurBuilder(b)
         self.step = step_gradient(op.body)
         keys = [source.key for source in op.body.inputs]
         self.fed = dict(zip(keys, op.feeds, strict=True))
@@ -54,40 +53,24 @@ class _Backward:
 
     def gradients(self) -> Gradients:
         given = {source.key: self._given(source) for source in self.step.inputs}
-        found = inlined(self.body, self.step, given)
-        outputs, starts, ends = [], [], []
-        for j, (out, feed, dx) in enumerate(
-            zip(self.step.outputs, self.sought, found, strict=True)
-        ):
-            start: tuple[int, ...] = ()
+        found = inlined(self.loop.body, self.step, given)
+        results, starts, ends = [], [], []
+        for j, (feed, dx) in enumerate(zip(self.sought, found, strict=True)):
+            start: tuple[Value, ...] = ()
             if isinstance(feed, Carried):
                 start = (self._zeros(dx.type),) * feed.lag
             elif not isinstance(feed, At):
-                sent = self._input(dx.type, f"sum {out.name}", Carried(j, 1))
-                start, dx = (self._zeros(dx.type),), self.body(Add(), sent, dx)
+                sent = self.loop.input(dx.type, Carried(j, 1))
+                start, dx = (self._zeros(dx.type),), self.loop.body(Add(), sent, dx)
                 ends.append(j)
-            outputs.append(Output(out.name, dx))
+            results.append(dx)
             starts.append(start)
-        loop = Recur(
-            self.body.build(tuple(outputs)),
-            tuple(self.feeds),
-            tuple(starts),
-            self.op.steps,
-            not self.op.backward,
-            ends=tuple(ends),
-        )
-        return self._gathered(self.b.all(loop, *self.operands))
+        op = self.op
+        return self._gathered(self.loop.build(results, starts, op.steps, not op.backward, ends))
 
-    def _input(self, type: Type, key: str, feed: Feed) -> Value:
-        self.feeds.append(feed)
-        return self.body(Input(type, key))
-
-    def _operand(self, value: Value) -> int:
-        return self.operands.setdefault(value, len(self.operands))
-
-    def _zeros(self, type: Type) -> int:
+    def _zeros(self, type: Type) -> Value:
         like = next(x for x in self.xs if x.type.dtype == type.dtype)
-        return self._operand(self.b(Zeros(type.shape), like))
+        return self.b(Zeros(type.shape), like)
 
     def _given(self, source: Input) -> Value:
         """What an input of the step's gradient is: what it was in the forward run, or the gradient
@@ -96,30 +79,29 @@ class _Backward:
             return self._cotangent(source)
         feed = self.fed[source.key]
         if isinstance(feed, Carried):
-            return self._input(source.type, source.key, self._earlier(feed))
-        operand = self._operand(self.xs[feed.operand])
+            return self._earlier(feed)
+        x = self.xs[feed.operand]
         if isinstance(feed, Drawn):
-            return self._input(source.type, source.key, Drawn(operand, not feed.mirrored))
-        return self._input(source.type, source.key, replace(feed, operand=operand))
+            return self.loop.input(source.type, Drawn(self.loop.operand(x), not feed.mirrored))
+        return self.loop.at(x, feed.shift) if isinstance(feed, At) else self.loop.whole(x)
 
     def _cotangent(self, source: Input) -> Value:
         result = self.op.results.index(source.key)
-        total = self._input(source.type, source.key, At(self._operand(self.dys[result]), 0))
+        total = self.loop.at(self.dys[result], 0)
         for j, feed in enumerate(self.sought):
             if isinstance(feed, Carried) and feed.result == result:
-                key = self.step.outputs[j].name
-                sent = self._input(source.type, f"sent {key}", Carried(j, feed.lag))
-                total = self.body(Add(), total, sent)
+                sent = self.loop.input(source.type, Carried(j, feed.lag))
+                total = self.loop.body(Add(), total, sent)
         return total
 
-    def _earlier(self, feed: Carried) -> At:
+    def _earlier(self, feed: Carried) -> Value:
         """A state some steps earlier: of its sequence with the start values before it."""
         starts = [self._as_step(self.xs[i]) for i in self.op.starts[feed.result]]
         states = self.ys[feed.result]
         if self.op.backward:
-            return At(self._operand(self.b(Concat(1), states, *starts)), feed.lag)
+            return self.loop.at(self.b(Concat(1), states, *starts), feed.lag)
         whole = self.b(Concat(1), *reversed(starts), states)
-        return At(self._operand(whole), len(starts) - feed.lag)
+        return self.loop.at(whole, len(starts) - feed.lag)
 
     def _as_step(self, x: Value) -> Value:
         shape = x.type.shape

@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("kinds", "initial", "op", "shapes", "syntax"),
     ("ir", "ops", "parser", "signature"),
     ("rewrite", "differentiate", "loop"),
-    ("recur", "through_time", "supplied"),
+    ("recur", "recur_builder", "through_time", "supplied"),
     (
         "elaborate",
         "sources",

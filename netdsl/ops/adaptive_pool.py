@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 class AdaptivePool(Op):
     """One result for each of `size` windows; a subclass gives the function of a window."""
 
+    per_example = (0,)
     spatial: ClassVar[int] = 2
     size: tuple[int, ...] = hyper(Spatial())
 
@@ -74,6 +75,7 @@ class AdaptiveAvgPoolGrad(Op):
     dy [N, C, H', W'] -> dx [N, C, *size]
     """
 
+    per_example = (0,)
     layer = False
     tensors = ("dy",)
     results = ("dx",)
@@ -134,6 +136,7 @@ class AdaptiveMaxPoolIndices(Op):
     x [N, C, …] -> y [N, C, *size], indices int like y
     """
 
+    per_example = (0,)
     layer = False
     exact = True
     results = ("y", "indices")
@@ -159,6 +162,7 @@ class AdaptiveMaxPoolGrad(Op):
     dy [N, C, H', W'], indices int like dy -> dx [N, C, *size]
     """
 
+    per_example = (0, 1)
     layer = False
     tensors = ("dy", "indices")
     results = ("dx",)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from netdsl.errors import Problem
 from netdsl.kinds import Shape
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Type, Value, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Value, Values, hyper, op
 from netdsl.shapes import broadcast, checked_float, promoted
+from netdsl.sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -132,6 +134,11 @@ class PowGrad(Op):
     def infer(self, x: Type, y: Type, z: Type, dz: Type) -> tuple[Type, Type]:
         return dz, dz
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if len(each) == 4 else None
+
     def reference(self, x: Tensor, y: Tensor, z: Tensor, dz: Tensor) -> tuple[Tensor, Tensor]:
         dx = torch.where(y == 0, 0.0, dz * (y * torch.pow(x, y - 1)))
         return dx, torch.where((x == 0) & (y >= 0), 0.0, dz * (z * torch.log(x)))
@@ -169,6 +176,14 @@ class SumTo(Op):
 
     def infer(self, x: Type) -> Type:
         return x.with_shape(*self.shape)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        x = operands[0]
+        if x.rank == len(self.shape) and x.shape[:1] == self.shape[:1]:
+            return Batched(SumTo((count, *self.shape[1:])))
+        return Batched(self, (0,))
 
     def reference(self, x: Tensor) -> Tensor:
         return x.sum_to_size(self.shape) if x.shape != self.shape else x.clone()

@@ -36,6 +36,7 @@ class Attend(Op):
     q [N, T, D], k [N, S, D], v [N, S, E] -> y [N, T, E], D and E split into `heads`
     """
 
+    per_example = (0, 1, 2)
     autocast = "low"
     tensors = ("q", "k", "v")
     heads: int = hyper(Int(), 1)
@@ -83,6 +84,7 @@ class AttendGrad(Op):
     q, k, v, dy [N, T, E] -> dq, dk, dv
     """
 
+    per_example = (0, 1, 2, 3)
     layer = False
     tensors = ("q", "k", "v", "dy")
     results = ("dq", "dk", "dv")

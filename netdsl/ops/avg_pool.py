@@ -35,6 +35,7 @@ class AvgPool(Op):
     x [N, C, H, W] -> y [N, C, H', W']
     """
 
+    per_example = (0,)
     spatial: ClassVar[int] = 2
 
     k: tuple[int, ...] = hyper(Spatial())
@@ -96,6 +97,7 @@ class AvgPoolGrad(PoolForm):
     dy [N, C, …] -> dx [N, C, *size]
     """
 
+    per_example = (0,)
     tensors = ("dy",)
     results = ("dx",)
     size: tuple[int, ...] = hyper(Shape())

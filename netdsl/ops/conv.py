@@ -34,6 +34,7 @@ class Conv(Op):
     """
 
     autocast = "low"
+    per_example = (0,)
     spatial: ClassVar[int] = 2
     edges: ClassVar[type[Pad]] = Pad
 
@@ -167,6 +168,8 @@ class ConvGrad(Op):
     layer = False
     tensors = ("x", "dy", "weight")
     results = ("dx", "dw", "db")
+    per_example = (0, 1)
+    summed = (1, 2)
     stride: tuple[int, ...] = hyper(Shape(low=1))
     pad: Pairs = hyper(Padding())
     dilation: tuple[int, ...] = hyper(Spatial())

@@ -22,6 +22,7 @@ class Embedding(Op):
     x int [...], weight [n, d] -> y [..., d]
     """
 
+    per_example = (0,)
     n: int = hyper(Int())
     d: int = hyper(Int())
 
@@ -49,6 +50,8 @@ class EmbeddingGrad(Op):
     x int [...], dy [..., d] -> dw [n, d]
     """
 
+    per_example = (0, 1)
+    summed = (0,)
     layer = False
     tensors = ("x", "dy")
     results = ("dw",)
@@ -68,6 +71,7 @@ class OneHot(Op):
     x int [...], a number that has the floating dtype -> y [..., n]
     """
 
+    per_example = (0,)
     constants = (1.0,)
     n: int = hyper(Int())
 

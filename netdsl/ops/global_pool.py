@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 class GlobalPool(Op):
     """One number a channel; a subclass gives the function."""
 
+    per_example = (0,)
+
     def infer(self, x: Type) -> Type:
         if x.rank < 3:
             raise rank_problem(self.name, x, "an image [N, C, H, W], a signal or a volume")
@@ -42,6 +44,7 @@ class GlobalAvgPoolGrad(Op):
     dy [N, C], x [N, C, …] -> dx like x
     """
 
+    per_example = (0, 1)
     layer = False
     tensors = ("dy", "x")
     results = ("dx",)
@@ -74,6 +77,7 @@ class GlobalMaxPoolIndices(Op):
     x [N, C, …] -> y [N, C], indices int [N, C] into the channel's places in row-major order
     """
 
+    per_example = (0,)
     layer = False
     exact = True
     results = ("y", "indices")
@@ -96,6 +100,7 @@ class GlobalMaxPoolGrad(Op):
     dy [N, C], indices int [N, C] -> dx [N, C, *size]
     """
 
+    per_example = (0, 1)
     layer = False
     tensors = ("dy", "indices")
     results = ("dx",)

@@ -6,12 +6,14 @@ of a group (Wu & He 2018); with a group for every channel it is instance normali
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
 from netdsl.initial import ONES, ZEROS
 from netdsl.kinds import Flag, Int, Number
 from netdsl.op import (
+    Batched,
     Build,
     Example,
     Gradients,
@@ -26,7 +28,7 @@ from netdsl.op import (
 )
 from netdsl.ops.aten import kernels, memory_format
 from netdsl.shapes import checked_float
-from netdsl.sizes import Poly
+from netdsl.sizes import Poly, Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -37,6 +39,7 @@ EPS = Number(low=0, rule="is a number from 0")
 class ByGroup(Op):
     """What the forms share; `groups` of None is a group for every channel."""
 
+    per_example = (0,)
     groups: int | None
     eps: float
     affine: bool
@@ -168,6 +171,11 @@ class GroupNormGrad(Op):
 
     def infer(self, dy: Type, x: Type, mean: Type, rstd: Type, *weight: Type) -> tuple[Type, ...]:
         return (x, *weight, *weight)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self, (1, 2)[: 2 * self.affine]) if set(each) == {0, 1, 2, 3} else None
 
     def reference(self, dy: Tensor, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
         mean, rstd, weight = (*others, None)[:3]

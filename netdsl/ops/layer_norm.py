@@ -5,12 +5,14 @@ y = (x - mean) / sqrt(var + eps) · weight + bias (Ba et al. 2016), mean and var
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
 from netdsl.initial import ONES, ZEROS
 from netdsl.kinds import Axes, Flag, Number
 from netdsl.op import (
+    Batched,
     Build,
     Example,
     Gradients,
@@ -25,6 +27,7 @@ from netdsl.op import (
 )
 from netdsl.ops.aten import kernels
 from netdsl.shapes import checked_axes, checked_float
+from netdsl.sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -57,6 +60,15 @@ class LN(Op):
         checked_float(self.name, x)
         checked_axes(self.name, self.axes or (), x)
         return x
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return (
+            Batched(self)
+            if set(each) == {0} and 0 not in _axes(self.axes, operands[0].rank)
+            else None
+        )
 
     def params(self, x: Type) -> tuple[Param, ...]:
         if not self.affine:
@@ -142,6 +154,15 @@ class LayerNormGrad(Op):
     axes: tuple[int, ...] = hyper(Axes())
     affine: bool = hyper(Flag(), True)
     bias: bool = hyper(Flag(), True)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return (
+            Batched(self, (1, 2)[: self.affine + self.bias])
+            if set(each) == {0, 1, 2, 3} and 0 not in self.axes
+            else None
+        )
 
     def infer(self, dy: Type, x: Type, mean: Type, rstd: Type, *weight: Type) -> tuple[Type, ...]:
         return (x, *weight, *weight)[: 1 + self.affine + self.bias]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
@@ -10,6 +10,7 @@ from netdsl.initial import Initial, bias_init, weight_init
 from netdsl.kinds import Flag, Int
 from netdsl.lazy import F, torch
 from netdsl.op import (
+    Batched,
     Build,
     Example,
     Gradients,
@@ -39,6 +40,7 @@ class Linear(Op):
     """
 
     autocast = "low"
+    per_example = (0,)
     d: int = hyper(Int())
     bias: bool = hyper(Flag(), True)
     init: Any = hyper(Initial(), "torch")
@@ -96,6 +98,8 @@ class LinearWeightGrad(Op):
     layer = False
     tensors = ("x", "dy")
     results = ("dw", "db")
+    per_example = (0, 1)
+    summed = (0, 1)
     bias: bool = hyper(Flag(), True)
 
     def infer(self, x: Type, dy: Type) -> tuple[Type, ...]:
@@ -138,6 +142,11 @@ class MatMul(Op):
             raise Problem("N206", f"cannot multiply {x} by {y}", label=why)
         return x.with_shape(*x.shape[:-1], y.shape[-1])
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if set(each) == ({0} if operands[1].rank == 2 else {0, 1}) else None
+
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.matmul(x, y)
 
@@ -162,6 +171,11 @@ class Transposed(Op):
 
     def infer(self, x: Type) -> Type:
         return x.with_shape(*x.shape[:-2], x.shape[-1], x.shape[-2])
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if operands[0].rank > 2 else None
 
     def reference(self, x: Tensor) -> Tensor:
         return x.mT

@@ -24,6 +24,7 @@ class LRN(Op):
     As torch.nn.LocalResponseNorm; x [N, C, H, W] -> y [N, C, H, W]
     """
 
+    per_example = (0,)
     autocast = "float32"
     size: int = hyper(Int())
     alpha: float = hyper(Number(), 1e-4)
@@ -51,6 +52,7 @@ class LRNGrad(Op):
     x, dy [N, C, H, W] -> dx [N, C, H, W]
     """
 
+    per_example = (0, 1)
     layer = False
     tensors = ("x", "dy")
     results = ("dx",)

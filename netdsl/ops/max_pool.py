@@ -34,6 +34,7 @@ class MaxPool(Op):
     x [N, C, H, W] -> y [N, C, H', W']
     """
 
+    per_example = (0,)
     exact = True
     spatial: ClassVar[int] = 2
 
@@ -89,6 +90,7 @@ class MaxPoolIndices(PoolForm):
     x [N, C, …] -> y [N, C, …], indices int like y
     """
 
+    per_example = (0,)
     exact = True
     results = ("y", "indices")
     k: tuple[int, ...] = hyper(Shape(low=1))
@@ -122,6 +124,7 @@ class MaxPoolGrad(PoolForm):
     dy [N, C, …], indices int like dy -> dx [N, C, *size]
     """
 
+    per_example = (0, 1)
     tensors = ("dy", "indices")
     results = ("dx",)
     size: tuple[int, ...] = hyper(Shape())

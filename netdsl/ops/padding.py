@@ -32,6 +32,7 @@ class Pad(Op):
     x [N, C, H, W] -> y [N, C, top + H + bottom, left + W + right]
     """
 
+    per_example = (0,)
     exact = True
     autocast_cuda = "promote"
     spatial: ClassVar[int] = 2
@@ -99,6 +100,7 @@ class PadGrad(Op):
     dy [N, C, …] -> dx [N, C, *size]
     """
 
+    per_example = (0,)
     layer = False
     tensors = ("dy",)
     results = ("dx",)
@@ -161,6 +163,7 @@ class Subsample(Op):
     x [N, C, H, W] -> y [N, C, ceil(H / s), ceil(W / s)]
     """
 
+    per_example = (0,)
     exact = True
     view = True
     spatial: ClassVar[int] = 2
@@ -182,6 +185,7 @@ class Subsample(Op):
 class SubsampleGrad(Op):
     """dx: dy at the pixels kept, zeros elsewhere; `size` is the spatial size of x."""
 
+    per_example = (0,)
     layer = False
     exact = True
     tensors = ("dy",)
@@ -206,6 +210,7 @@ class PadChannels(Op):
     x [N, C, …] -> y [N, c, …]
     """
 
+    per_example = (0,)
     exact = True
     c: int = hyper(Int())
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from netdsl.errors import Problem
 from netdsl.kinds import Axis, Extent, Int, Shape
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.aten import kernel
 from netdsl.ops.shape import Reshape
 from netdsl.shapes import checked_axis, implied_axis
@@ -39,6 +40,11 @@ class Slice(Op):
             )
         return x.with_shape(*x.shape[:axis], ceildiv(length, self.step), *x.shape[axis + 1 :])
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axis % operands[0].rank else None
+
     def reference(self, x: Tensor) -> Tensor:
         axis = self.axis % x.dim()
         return x[(slice(None),) * axis + (slice(self.from_, self.to, self.step),)]
@@ -66,6 +72,11 @@ class SliceGrad(Op):
     def infer(self, dy: Type) -> Type:
         return dy.with_shape(*dy.shape[: self.axis], self.size, *dy.shape[self.axis + 1 :])
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axis else None
+
     def reference(self, dy: Tensor) -> Tensor:
         size = (*dy.shape[: self.axis], self.size, *dy.shape[self.axis + 1 :])
         return kernel("slice_backward")(dy, size, self.axis, self.from_, self.to, self.step)
@@ -92,6 +103,12 @@ class Split(Op):
                 label=f"the pieces have {total} places, the axis {x.shape[axis]}",
             )
         return tuple(x.with_shape(*x.shape[:axis], n, *x.shape[axis + 1 :]) for n in self.sizes)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        axis = implied_axis(self.name, self.axis, operands[0])
+        return Batched(self) if axis else None
 
     def reference(self, x: Tensor) -> tuple[Tensor, ...]:
         return torch.split(x, list(self.sizes), _axis(self.axis, x))
@@ -121,6 +138,12 @@ class Concat(Op):
         first = xs[0]
         return first.with_shape(*first.shape[:axis], total, *first.shape[axis + 1 :])
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        axis = implied_axis(self.name, self.axis, operands[0])
+        return Batched(self) if axis and len(each) == len(operands) else None
+
     def reference(self, *xs: Tensor) -> Tensor:
         return torch.cat(xs, _axis(self.axis, xs[0]))
 
@@ -149,6 +172,12 @@ class Stack(Op):
         for position, x in enumerate(xs[1:], start=2):
             _check_joined(self.name, None, position, first, x)
         return first.with_shape(*first.shape[:axis], len(xs), *first.shape[axis:])
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        inner = self.axis % (operands[0].rank + 1)
+        return Batched(self) if inner and len(each) == len(operands) else None
 
     def reference(self, *xs: Tensor) -> Tensor:
         return torch.stack(xs, self.axis)

@@ -23,6 +23,7 @@ class PReLU(Op):
     x [N, C, …], weight [C], or [1] with `per=tensor` -> y like x
     """
 
+    per_example = (0,)
     autocast = "low"
     per: str = hyper(Choice(names=("channel", "tensor")), "channel")
 
@@ -59,6 +60,8 @@ class PReLUGrad(Op):
     x, weight [C] or [1], dy like x -> dx, dw
     """
 
+    per_example = (0, 2)
+    summed = (1,)
     layer = False
     tensors = ("x", "weight", "dy")
     results = ("dx", "dw")

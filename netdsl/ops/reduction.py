@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from netdsl.errors import Problem
 from netdsl.kinds import Axes, Axis, Flag, Number, Shape
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.arithmetic import Mul
 from netdsl.ops.aten import kernel
 from netdsl.shapes import checked_axes, checked_axis, checked_float
@@ -28,6 +29,11 @@ class Reduction(Op):
     def infer(self, x: Type) -> Type:
         checked_float(self.name, x)
         return x.with_shape(*reduced(x, self.axes(x), self.keep))
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return None if 0 in self.axes(operands[0]) else Batched(self)
 
     def axes(self, x: Type) -> tuple[int, ...]:
         """The axes counted from the front, in order."""
@@ -81,6 +87,12 @@ class SumGrad(Op):
     def infer(self, dy: Type) -> Type:
         return dy.with_shape(*self.shape)
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        shape = (count, *self.shape[1:])
+        return None if 0 in self.axes else Batched(SumGrad(shape, self.axes, self.mean))
+
     def reference(self, dy: Tensor) -> Tensor:
         if self.mean:
             dy = dy / math.prod(self.shape[axis] for axis in self.axes)
@@ -130,6 +142,11 @@ class ExtremeGrad(Op):
     def infer(self, x: Type, y: Type, dy: Type) -> Type:
         return x
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return None if 0 in self.axes or len(each) < 3 else Batched(self)
+
     def reference(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
         found = x == _kept(y, x.shape, self.axes)
         return _kept(dy, x.shape, self.axes) * found / found.sum(self.axes, keepdim=True)
@@ -164,6 +181,11 @@ class NormGrad(Op):
     def infer(self, x: Type, y: Type, dy: Type) -> Type:
         return x
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return None if 0 in self.axes or len(each) < 3 else Batched(self)
+
     def reference(self, x: Tensor, y: Tensor, dy: Tensor) -> Tensor:
         y, dy = _kept(y, x.shape, self.axes), _kept(dy, x.shape, self.axes)
         if self.p == 2:
@@ -183,6 +205,11 @@ class ArgMax(Op):
         axes = all_axes if self.axis is None else (checked_axis(self.name, self.axis, x),)
         return Type(reduced(x, axes, self.keep), "int")
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axis is not None and self.axis % operands[0].rank else None
+
     def reference(self, x: Tensor) -> Tensor:
         return torch.argmax(x, self.axis, self.keep)
 
@@ -199,6 +226,11 @@ class Average(Op):
             if x != xs[0]:
                 raise Problem("N206", f"`{self.name}` of tensors of one shape, not {xs[0]} and {x}")
         return xs[0]
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if len(each) == len(operands) else None
 
     def reference(self, *xs: Tensor) -> Tensor:
         return reduce(torch.add, xs) / len(xs)

@@ -32,6 +32,7 @@ class Resize(Op):
     x [N, C, H, W] -> y [N, C, H', W'], H' = floor(scale H)
     """
 
+    per_example = (0,)
     autocast_cuda = "float32"
     size: tuple[Size, ...] | None = hyper(Shape(low=1, optional=True), None)
     scale: float | None = hyper(SCALE, None)
@@ -84,6 +85,7 @@ class ResizeGrad(Op):
     dy [N, C, H', W'] -> dx [N, C, *size]
     """
 
+    per_example = (0,)
     layer = False
     tensors = ("dy",)
     results = ("dx",)

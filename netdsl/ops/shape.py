@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from netdsl.errors import Problem
 from netdsl.kinds import Axes, Axis, Shape
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.shapes import checked_axis
+from netdsl.sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -19,6 +21,7 @@ class Identity(Op):
     """y = x."""
 
     exact = True
+    per_example = (0,)
     view = True
 
     def infer(self, x: Type) -> Type:
@@ -42,6 +45,11 @@ class Flatten(Op):
     def infer(self, x: Type) -> Type:
         first = checked_axis(self.name, self.from_, x)
         return x.with_shape(*x.shape[:first], x.with_shape(*x.shape[first:]).numel)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.from_ % operands[0].rank else None
 
     def reference(self, x: Tensor) -> Tensor:
         return x.flatten(self.from_)
@@ -68,6 +76,12 @@ class Reshape(Op):
             )
         return y
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        same = self.shape[:1] == operands[0].shape[:1]
+        return Batched(Reshape((count, *self.shape[1:]))) if same else None
+
     def reference(self, x: Tensor) -> Tensor:
         return x.reshape(self.shape)
 
@@ -93,6 +107,11 @@ class Transpose(Op):
             )
         return x.with_shape(*(x.shape[axis] for axis in axes))
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axes[0] % operands[0].rank == 0 else None
+
     def reference(self, x: Tensor) -> Tensor:
         return x.permute(self.axes)
 
@@ -113,6 +132,13 @@ class Expand(Op):
     def infer(self, x: Type) -> Type:
         return x.with_shape(*self.shape)
 
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        x = operands[0]
+        same = x.rank == len(self.shape) and x.shape[:1] == self.shape[:1]
+        return Batched(Expand((count, *self.shape[1:]))) if same else None
+
     def reference(self, x: Tensor) -> Tensor:
         return x.expand(self.shape).clone(memory_format=torch.contiguous_format)
 
@@ -128,6 +154,12 @@ class Zeros(Op):
 
     def infer(self, x: Type) -> Type:
         return x.with_shape(*self.shape)
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        same = self.shape[:1] == operands[0].shape[:1]
+        return Batched(Zeros((count, *self.shape[1:]))) if same else None
 
     def reference(self, x: Tensor) -> Tensor:
         return x.new_zeros(self.shape)

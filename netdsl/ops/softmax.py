@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from netdsl.kinds import Axis
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
 from netdsl.ops.aten import kernel
 from netdsl.shapes import checked_float, implied_axis
+from netdsl.sizes import Size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,6 +20,11 @@ class AlongAxis(Op):
     """A map of the elements along `axis` to as many; a subclass gives it."""
 
     axis: int | None
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axis is None or self.axis % operands[0].rank else None
 
     def infer(self, x: Type) -> Type:
         checked_float(self.name, x)
@@ -31,6 +38,12 @@ class AlongAxisGrad(Op):
     layer = False
     tensors = ("y", "dy")
     results = ("dx",)
+    axis: int
+
+    def batched(
+        self, operands: tuple[Type, ...], each: Collection[int], count: Size
+    ) -> Batched | None:
+        return Batched(self) if self.axis % operands[0].rank and len(each) == 2 else None
 
     def infer(self, y: Type, dy: Type) -> Type:
         return dy

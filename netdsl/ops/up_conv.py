@@ -35,6 +35,7 @@ class UpConv(Op):
     `pad` takes rows away at both sides, `out_pad` adds some at the bottom and the right.
     """
 
+    per_example = (0,)
     autocast = "low"
     spatial: ClassVar[int] = 2
 
@@ -152,6 +153,8 @@ class UpConvGrad(Op):
     x [N, C, H, W], dy [N, c, H', W'], weight [C, c/groups, kh, kw] -> dx, dw, db
     """
 
+    per_example = (0, 1)
+    summed = (1, 2)
     layer = False
     tensors = ("x", "dy", "weight")
     results = ("dx", "dw", "db")
