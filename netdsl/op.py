@@ -7,7 +7,7 @@ field by its kind, so that equal meaning is equal data.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import Field, dataclass, field, fields
 from typing import (
@@ -133,6 +133,16 @@ class Batched:
 
     op: Op
     summed: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Joined:
+    """One op whose result is those of several, one after the other along axis `result`; its
+    operands after the first are theirs, along the axes `operands`."""
+
+    op: Op
+    operands: tuple[int, ...]
+    result: int
 
 
 def hyper(kind: Kind, default: Any = REQUIRED) -> Any:
@@ -281,6 +291,19 @@ class Op:
         if not self.per_example or set(each) != set(self.per_example):
             return None
         return Batched(self, self.summed)
+
+    def contraction(self, operands: tuple[Type, ...]) -> tuple[int, int] | None:
+        """The axes of operands 0 and 1 over which the result sums their products; `unbiased` is the
+        op without what is added to that. None: it is no such op."""
+        return None
+
+    def unbiased(self) -> Op:
+        """The op without the operands after the first two, which it adds."""
+        return self
+
+    def joined(self, others: Sequence[Op]) -> Joined | None:
+        """One op for this one and others on the same operand 0; None where there is none."""
+        return None
 
     def differentiable_form(self) -> Op:
         """The op to run under differentiation: the same results first, then what `vjp` needs."""

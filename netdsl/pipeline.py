@@ -22,8 +22,11 @@ from netdsl.passes.cse import share_equal
 from netdsl.passes.fold_bn import fold_bn
 from netdsl.passes.fold_constants import fold_constants
 from netdsl.passes.hoist import hoist
+from netdsl.passes.join_pieces import join_pieces
+from netdsl.passes.join_siblings import join_siblings
 from netdsl.passes.recompute import recompute
 from netdsl.passes.sink import sink
+from netdsl.passes.split_concat import split_concat
 from netdsl.passes.unused import drop_unused
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -39,6 +42,12 @@ class Entry:
     inference: bool = False
 
 
+LOOPS: dict[str, Entry] = {
+    "split-concat": Entry(split_concat, "a product of joined operands becomes a sum of products"),
+    "join-siblings": Entry(join_siblings, "products of one value in a step become one product"),
+    "join-pieces": Entry(join_pieces, "functions of pieces become one function of them all"),
+    "hoist": Entry(hoist, "what no earlier step changes leaves a recurrence: all steps at once"),
+}
 CLEAN: dict[str, Entry] = {
     "hoist": Entry(hoist, "what no earlier step changes leaves a recurrence: all steps at once"),
     "sink": Entry(sink, "what no later step reads leaves a recurrence: all steps at once"),
@@ -54,7 +63,7 @@ FUSE: dict[str, Entry] = {
     ),
     "fuse-pointwise": Entry(fuse_pointwise, "chains of pointwise ops become one region"),
 }
-PASSES = {**CLEAN, **FUSE}
+PASSES = {**LOOPS, **CLEAN, **FUSE}
 
 NOTHING = Builder("prelude").build(())
 
@@ -113,6 +122,7 @@ def lower(
         return stage if mixed is None else tell("autocast", autocast(stage, mixed))
 
     moded = tell("specialise", specialise(tell("elaborate", graph), training, synced, streams))
+    moded = _run(LOOPS, moded, gradients=bool(wanted), off=off, seen=seen)
     if wanted:
         joint = tell("differentiate", differentiate(casted(moded), wanted))
         joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)

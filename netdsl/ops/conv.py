@@ -7,14 +7,14 @@ What x is outside, `mode` says: zeros, or pixels of its own as `pad` takes them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.errors import Problem
 from netdsl.initial import Initial, bias_init, weight_init
 from netdsl.kinds import Flag, Int, Padding, Shape, Spatial
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Param, Type, Value, Values, hyper, op
+from netdsl.op import Build, Example, Gradients, Joined, Op, Param, Type, Value, Values, hyper, op
 from netdsl.ops.arithmetic import Add, Mul
 from netdsl.ops.padding import MODES, Pad, Pad1d, Pad3d, Pairs, check_edges, padded
 from netdsl.ops.shape import Reshape
@@ -125,6 +125,24 @@ class Conv(Op):
     def _parts(self) -> tuple[Pad, Conv]:
         """The edges, and the convolution of what has them."""
         return self.edges(self.pad, self.mode), self.replace(pad=0, mode="zeros")
+
+    def contraction(self, operands: tuple[Type, ...]) -> tuple[int, int] | None:
+        return (1, 1) if self.groups == 1 else None
+
+    def unbiased(self) -> Op:
+        return self.replace(bias=False)
+
+    def joined(self, others: Sequence[Op]) -> Joined | None:
+        alike = self.groups == 1 and all(
+            isinstance(op, Conv) and type(op) is type(self) and self._like(op) == self
+            for op in others
+        )
+        total = self.c + sum(op.c for op in others if isinstance(op, Conv))
+        return Joined(self.replace(c=total), (0, 0)[: 1 + self.bias], 1) if alike else None
+
+    def _like(self, other: Conv) -> Op:
+        """Another one with this one's channels and initial values."""
+        return other.replace(c=self.c, init=self.init, bias_init=self.bias_init)
 
     def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
         x, weight, *bias = xs

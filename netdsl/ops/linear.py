@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from netdsl.errors import Problem
@@ -14,6 +14,7 @@ from netdsl.op import (
     Build,
     Example,
     Gradients,
+    Joined,
     Op,
     Param,
     Type,
@@ -75,6 +76,17 @@ class Linear(Op):
         x, weight, *bias = xs
         dx = b(MatMul(), dys[0], weight)
         return (dx, *b.all(LinearWeightGrad(bool(bias)), x, dys[0]))
+
+    def contraction(self, operands: tuple[Type, ...]) -> tuple[int, int] | None:
+        return operands[0].rank - 1, 1
+
+    def unbiased(self) -> Op:
+        return self.replace(bias=False)
+
+    def joined(self, others: Sequence[Op]) -> Joined | None:
+        same = all(isinstance(op, Linear) and op.bias == self.bias for op in others)
+        total = self.d + sum(op.d for op in others if isinstance(op, Linear))
+        return Joined(self.replace(d=total), (0, 0)[: 1 + self.bias], -1) if same else None
 
     def absorb_affine(self, b: Build, xs: Values, scale: Value, shift: Value) -> Value | None:
         x, weight, *bias = xs
@@ -146,6 +158,12 @@ class MatMul(Op):
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
     ) -> Batched | None:
         return Batched(self) if set(each) == ({0} if operands[1].rank == 2 else {0, 1}) else None
+
+    def contraction(self, operands: tuple[Type, ...]) -> tuple[int, int] | None:
+        return (operands[0].rank - 1, 0) if operands[1].rank == 2 else None
+
+    def joined(self, others: Sequence[Op]) -> Joined | None:
+        return Joined(self, (1,), -1) if all(op == self for op in others) else None
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.matmul(x, y)

@@ -46,9 +46,7 @@ class _Sink:
         self.varying = dependent(body, [n for n, f in self.feeds.items() if _varies(f)])
         self.terms = self._terms()
         self.carried = {
-            f.result
-            for f in op.feeds
-            if isinstance(f, Carried) and f.result not in self.terms
+            f.result for f in op.feeds if isinstance(f, Carried) and f.result not in self.terms
         }
         fixed = self.carried | {r for r in op.ends if r not in self.terms}
         self.staying = reachable(body, tuple(body.outputs[r] for r in sorted(fixed)))
@@ -148,9 +146,7 @@ class _Sink:
         )
         inner = rebuild(body, keep=reachable(body, outputs), outputs=outputs)
         feeds = [self.feeds[n] for n, _ in body.sources(Input) if n in reachable(body, outputs)]
-        moved = (
-            replace(f, result=place[f.result]) if isinstance(f, Carried) else f for f in feeds
-        )
+        moved = (replace(f, result=place[f.result]) if isinstance(f, Carried) else f for f in feeds)
         op = replace(
             self.op,
             body=inner,
