@@ -44,8 +44,9 @@ class Backend(Protocol):
     ) -> Kernel | Decline:
         """A kernel for the node; a result that is not `used` may be None."""
 
-    def inplace(self, node: Node, position: int) -> Kernel | Decline:
-        """The node's kernel writing into the memory of the operand at `position`."""
+    def into(self, node: Node, operands: tuple[Type, ...]) -> Kernel | Decline:
+        """The node's kernel that writes its one result into a tensor given before the operands,
+        which may be one of those that the op overwrites."""
 
     def updating(self, node: Node) -> Kernel | Decline:
         """The node's kernel that writes new values into the operands that have such."""

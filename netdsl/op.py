@@ -167,7 +167,8 @@ class Op:
                another one; all other operands are the same for all examples
     summed     results that are sums over the examples instead
     view       the result may share memory with operand 0
-    overwrites operands whose memory the result may take (`inplace` does it)
+    writes     whether `into` writes the result into memory that is given
+    overwrites operands whose memory that may be
     updates    of how many operands, the last ones, new values are the last results (`updating`)
     constants  numbers that follow the tensors as operands, where these bring no floating dtype
     neutral    (position, number): with that number there, the result is the other operand, exactly
@@ -191,6 +192,7 @@ class Op:
     per_example: ClassVar[tuple[int, ...]] = ()
     summed: ClassVar[tuple[int, ...]] = ()
     view: ClassVar[bool] = False
+    writes: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
     updates: ClassVar[int] = 0
     constants: ClassVar[tuple[float, ...]] = ()
@@ -256,8 +258,8 @@ class Op:
         not `used` may be None."""
         return self.reference
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        """The result in the memory of the operand at `position`, one of `overwrites`."""
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        """The one result written into `out`, which may be an operand in `overwrites`."""
         raise NotImplementedError(self.name)
 
     def updating(self, *operands: Tensor) -> Any:

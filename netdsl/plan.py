@@ -218,11 +218,16 @@ def _kernel(
         elif position is None:
             kernel = backend.kernel(node, types, used)
         else:
-            kernel = backend.inplace(node, position)
+            kernel = backend.into(node, types)
         if not isinstance(kernel, Decline):
-            return kernel
+            return kernel if position is None or writes else _over(kernel, position)
         reasons.append(f"{backend.name}: {kernel.reason}")
     raise AssertionError(f"no backend has a kernel for {node.op.describe()}: {reasons}")
+
+
+def _over(into: Kernel, position: int) -> Kernel:
+    """The kernel whose result takes the memory of the operand at a position."""
+    return lambda *operands: into(operands[position], *operands)
 
 
 def _copies(graph: Graph, live: Liveness) -> frozenset[int]:

@@ -70,10 +70,10 @@ def test_verifying_changes_neither_the_model_nor_the_random_numbers() -> None:
 def test_a_stage_wrong_only_in_the_net_as_it_runs_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def wrong(self: Tanh, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].tanh_().mul_(1.001)
+    def wrong(self: Tanh, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.tanh(*operands, out=out).mul_(1.001)
 
-    monkeypatch.setattr(Tanh, "inplace", wrong)
+    monkeypatch.setattr(Tanh, "into", wrong)
     report = verify(load("linear(11) -> sigmoid -> linear(7) -> tanh -> linear(3)", "[N, 5]"))
     bad = report.first_bad
     assert bad is not None

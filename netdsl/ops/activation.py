@@ -17,6 +17,7 @@ class Activation(Op):
     """y = f(x), elementwise; a subclass gives f, and its gradient from the operand or result."""
 
     pointwise = True
+    writes = True
     overwrites = (0,)
 
     def infer(self, x: Type) -> Type:
@@ -34,6 +35,7 @@ class ActivationGrad(Op):
     tensors = ("x", "dy")
     results = ("dx",)
     pointwise = True
+    writes = True
     overwrites: ClassVar[tuple[int, ...]] = (1,)
     aten: ClassVar[str]
 
@@ -46,9 +48,9 @@ class ActivationGrad(Op):
     def reference(self, x: Tensor, dy: Tensor) -> Tensor:
         return kernel(self.aten)(dy, x, *self.numbers())
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
         x, dy = operands
-        return kernel(self.aten, "grad_input")(dy, x, *self.numbers(), grad_input=dy)
+        return kernel(self.aten, "grad_input")(dy, x, *self.numbers(), grad_input=out)
 
 
 @op("relu")
@@ -60,8 +62,8 @@ class Relu(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.relu(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].relu_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.clamp_min(operands[0], 0, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(ReluGrad(), ys[0], dys[0]),)
@@ -86,8 +88,8 @@ class Tanh(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return torch.tanh(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].tanh_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.tanh(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(TanhGrad(), ys[0], dys[0]),)
@@ -108,8 +110,8 @@ class Sigmoid(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return torch.sigmoid(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].sigmoid_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.sigmoid(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(SigmoidGrad(), ys[0], dys[0]),)

@@ -22,6 +22,7 @@ class Binary(Op):
     tensors = ("x", "y")
     results = ("z",)
     pointwise = True
+    writes = True
     overwrites = (0, 1)
 
     def infer(self, x: Type, y: Type) -> Type:
@@ -44,8 +45,8 @@ class Add(Binary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x + y
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[position].add_(operands[1 - position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.add(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return tuple(sum_to(b, dys[0], x.type) for x in xs)
@@ -60,8 +61,8 @@ class Sub(Binary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.sub(*_counted(x, y))
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.sub(*_counted(*operands), out=operands[position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.sub(*_counted(*operands), out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -78,8 +79,8 @@ class Mul(Binary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x * y
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[position].mul_(operands[1 - position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.mul(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -95,8 +96,8 @@ class Div(FloatBinary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return x / y
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.div(*operands, out=operands[position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.div(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -115,8 +116,8 @@ class Pow(FloatBinary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.pow(x, y)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.pow(*operands, out=operands[position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.pow(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         dx, dy = b.all(PowGrad(), *xs, ys[0], dys[0])
@@ -150,6 +151,7 @@ class Neg(Op):
 
     pointwise = True
     exact = True
+    writes = True
     overwrites = (0,)
 
     def infer(self, x: Type) -> Type:
@@ -160,8 +162,8 @@ class Neg(Op):
     def reference(self, x: Tensor) -> Tensor:
         return -x
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].neg_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.neg(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Neg(), dys[0]),)

@@ -132,6 +132,7 @@ class MaskedScale(Op):
     layer = False
     tensors = ("x", "mask")
     pointwise = True
+    writes = True
     overwrites = (0,)
     scale: float = hyper(Number())
 
@@ -141,8 +142,9 @@ class MaskedScale(Op):
     def reference(self, x: Tensor, mask: Tensor) -> Tensor:
         return (x * mask.view(torch.uint8)).mul_(self.scale)  # faster than times bool
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].mul_(operands[1].view(torch.uint8)).mul_(self.scale)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        x, mask = operands
+        return torch.mul(x, mask.view(torch.uint8), out=out).mul_(self.scale)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return b(self, dys[0], xs[1]), None

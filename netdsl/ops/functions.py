@@ -19,6 +19,7 @@ class Function(Op):
     """y = f(x), elementwise; a subclass gives f."""
 
     pointwise = True
+    writes = True
     overwrites = (0,)
 
     def infer(self, x: Type) -> Type:
@@ -35,8 +36,8 @@ class Exp(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.exp(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].exp_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.exp(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Mul(), dys[0], ys[0]),)
@@ -51,8 +52,8 @@ class Log(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.log(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].log_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.log(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Div(), dys[0], xs[0]),)
@@ -65,8 +66,8 @@ class Sqrt(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.sqrt(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].sqrt_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.sqrt(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Div(), b(Mul(), dys[0], b.constant(0.5)), ys[0]),)
@@ -81,8 +82,8 @@ class Abs(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.abs(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].abs_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.abs(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Mul(), dys[0], b(Sign(), xs[0])),)
@@ -98,8 +99,8 @@ class Sign(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.sign(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].sign_()
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.sign(*operands, out=out)
 
 
 @op("maximum")
@@ -111,8 +112,8 @@ class Maximum(Binary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.maximum(x, y)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.maximum(*operands, out=operands[position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.maximum(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -129,8 +130,8 @@ class Minimum(Binary):
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.minimum(x, y)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return torch.minimum(*operands, out=operands[position])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.minimum(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs
@@ -170,8 +171,8 @@ class Clamp(Function):
     def reference(self, x: Tensor) -> Tensor:
         return torch.clamp(x, self.min, self.max)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return operands[0].clamp_(self.min, self.max)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return torch.clamp(operands[0], self.min, self.max, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(ClampGrad(self.min, self.max), xs[0], dys[0]),)

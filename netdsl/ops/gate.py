@@ -23,8 +23,8 @@ class Silu(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.silu(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.silu(operands[0], inplace=True)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("silu", "out")(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(SiluGrad(), xs[0], dys[0]),)
@@ -49,9 +49,8 @@ class Gelu(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.gelu(x, approximate=self.approx or "none")
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        x = operands[0]
-        return kernel("gelu", "out")(x, approximate=self.approx or "none", out=x)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("gelu", "out")(*operands, approximate=self.approx or "none", out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(GeluGrad(self.approx), xs[0], dys[0]),)
@@ -67,10 +66,10 @@ class GeluGrad(ActivationGrad):
     def reference(self, x: Tensor, dy: Tensor) -> Tensor:
         return kernel(self.aten)(dy, x, approximate=self.approx or "none")
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
         x, dy = operands
         return kernel(self.aten, "grad_input")(
-            dy, x, approximate=self.approx or "none", grad_input=dy
+            dy, x, approximate=self.approx or "none", grad_input=out
         )
 
 
@@ -81,8 +80,8 @@ class Hardswish(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.hardswish(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.hardswish(operands[0], inplace=True)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("hardswish", "out")(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(HardswishGrad(), xs[0], dys[0]),)
@@ -92,6 +91,7 @@ class Hardswish(Activation):
 class HardswishGrad(ActivationGrad):
     """dx = 0 where x <= -3, dy where x >= 3, else dy (x / 3 + 1/2)."""
 
+    writes = False
     overwrites = ()  # ATen's kernel has no form that writes into a given tensor
     aten = "hardswish_backward"
 
@@ -103,8 +103,8 @@ class Hardsigmoid(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.hardsigmoid(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.hardsigmoid(operands[0], inplace=True)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("hardsigmoid", "out")(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(HardsigmoidGrad(), xs[0], dys[0]),)

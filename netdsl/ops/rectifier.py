@@ -26,8 +26,8 @@ class Relu6(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.relu6(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.hardtanh_(operands[0], 0, 6)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("hardtanh", "out")(*operands, 0, 6, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(Relu6Grad(), ys[0], dys[0]),)
@@ -64,8 +64,8 @@ class Hardtanh(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.hardtanh(x, self.min, self.max)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.hardtanh_(operands[0], self.min, self.max)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("hardtanh", "out")(*operands, self.min, self.max, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(HardtanhGrad(self.min, self.max), xs[0], dys[0]),)
@@ -93,8 +93,8 @@ class LeakyRelu(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.leaky_relu(x, self.slope)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.leaky_relu_(operands[0], self.slope)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("leaky_relu", "out")(*operands, self.slope, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(LeakyReluGrad(self.slope), xs[0], dys[0]),)
@@ -120,8 +120,8 @@ class Elu(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.elu(x, self.alpha)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return F.elu_(operands[0], self.alpha)
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("elu", "out")(*operands, self.alpha, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(EluGrad(self.alpha), xs[0], dys[0]),)
@@ -137,9 +137,9 @@ class EluGrad(ActivationGrad):
     def reference(self, x: Tensor, dy: Tensor) -> Tensor:
         return kernel(self.aten)(dy, self.alpha, 1, 1, False, x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
         x, dy = operands
-        return kernel(self.aten, "grad_input")(dy, self.alpha, 1, 1, False, x, grad_input=dy)
+        return kernel(self.aten, "grad_input")(dy, self.alpha, 1, 1, False, x, grad_input=out)
 
 
 @op("softplus")
@@ -151,8 +151,8 @@ class Softplus(Activation):
     def reference(self, x: Tensor) -> Tensor:
         return F.softplus(x)
 
-    def inplace(self, position: int, *operands: Tensor) -> Tensor:
-        return kernel("softplus", "out")(operands[0], out=operands[0])
+    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
+        return kernel("softplus", "out")(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         return (b(SoftplusGrad(), xs[0], dys[0]),)

@@ -124,7 +124,7 @@ def test_inplace_writes_into_its_operand_alone_and_returns_it(
         xs = tensors(example, strided)
         kept = [x.clone() for x in xs]
         reference = op.reference(*xs)
-        y = op.inplace(position, *xs)
+        y = op.into(xs[position], *xs)
         assert y.data_ptr() == xs[position].data_ptr()
         assert y.shape == xs[position].shape
         assert_exact(xs[position], y)

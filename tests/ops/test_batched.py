@@ -11,6 +11,7 @@ from tolerances import OP, assert_close
 
 from netdsl.op import OPS, Batched
 
+
 def batches(case: Case) -> list[tuple[tuple[int, ...], Batched]]:
     """Operands with examples, and the op over twice as many."""
     found = []

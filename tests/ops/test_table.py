@@ -185,9 +185,23 @@ def test_inplace_is_the_reference_in_the_operands_memory(case: Case) -> None:
         if case.types[position] == case.results[0]:
             xs = case.numbers(seed=4)
             reference = case.op.reference(*xs)
-            y = case.op.inplace(position, *xs)
+            y = case.op.into(xs[position], *xs)
             assert y.data_ptr() == xs[position].data_ptr()
             assert_exact(y, reference)
+
+
+@every_run
+@pytest.mark.parametrize("strided", [False, True], ids=["dense", "strided"])
+def test_what_is_written_into_given_memory_is_the_reference(case: Case, strided: bool) -> None:
+    if not case.op.writes:
+        return
+    xs = case.numbers(seed=4)
+    reference = case.op.reference(*xs)
+    shape = reference.shape
+    out = torch.full((*shape, 2) if strided else shape, 7.0).to(reference.dtype)
+    out = out[..., 0] if strided else out
+    case.op.into(out, *xs)
+    assert_close(out, reference, OP)
 
 
 @every_run

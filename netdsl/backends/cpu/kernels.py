@@ -42,7 +42,7 @@ class CpuBackend:
         choice = KERNELS.get(type(node.op))
         return NOTHING if choice is None else choice(node.op, operands, used, self._dtype)
 
-    def inplace(self, node: Node, position: int) -> Kernel | Decline:
+    def into(self, node: Node, operands: tuple[Type, ...]) -> Kernel | Decline:
         return NOTHING
 
     def updating(self, node: Node) -> Kernel | Decline:

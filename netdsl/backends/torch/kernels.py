@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
 from typing import Any
 
 from netdsl.backend import Backend, Decline, Kernel, Packed
@@ -37,8 +36,8 @@ class TorchBackend:
             return self._loop(node.op)
         return node.op.kernel(operands, used)
 
-    def inplace(self, node: Node, position: int) -> Kernel | Decline:
-        return partial(node.op.inplace, position)
+    def into(self, node: Node, operands: tuple[Type, ...]) -> Kernel | Decline:
+        return node.op.into if node.op.writes else Decline("ATen makes the result itself")
 
     def updating(self, node: Node) -> Kernel | Decline:
         return node.op.updating
