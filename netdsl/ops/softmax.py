@@ -53,16 +53,11 @@ class AlongAxisGrad(Op):
 class Softmax(AlongAxis):
     """y = e^x / Σ e^x. As torch.softmax."""
 
-    writes = True
     autocast_cuda = "float32"
     axis: int | None = hyper(Axis(optional=True), None)
 
     def reference(self, x: Tensor) -> Tensor:
         return torch.softmax(x, 1 if self.axis is None else self.axis)
-
-    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
-        axis = 1 if self.axis is None else self.axis
-        return kernel("_softmax", "out")(*operands, axis, False, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         axis = implied_axis(self.name, self.axis, xs[0].type)
