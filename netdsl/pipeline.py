@@ -27,6 +27,7 @@ from netdsl.passes.join_siblings import join_siblings
 from netdsl.passes.recompute import recompute
 from netdsl.passes.sink import sink
 from netdsl.passes.split_concat import split_concat
+from netdsl.passes.through_time import through_time
 from netdsl.passes.unused import drop_unused
 
 Pass: TypeAlias = Callable[[Graph], Graph]
@@ -49,6 +50,7 @@ LOOPS: dict[str, Entry] = {
     "hoist": Entry(hoist, "what no earlier step changes leaves a recurrence: all steps at once"),
 }
 CLEAN: dict[str, Entry] = {
+    "through-time": Entry(through_time, "the gradient of a recurrence is one the other way"),
     "hoist": Entry(hoist, "what no earlier step changes leaves a recurrence: all steps at once"),
     "sink": Entry(sink, "what no later step reads leaves a recurrence: all steps at once"),
     "drop-unused": Entry(drop_unused, "nodes that no output depends on are dropped"),
@@ -122,7 +124,8 @@ def lower(
         return stage if mixed is None else tell("autocast", autocast(stage, mixed))
 
     moded = tell("specialise", specialise(tell("elaborate", graph), training, synced, streams))
-    moded = _run(LOOPS, moded, gradients=bool(wanted), off=off, seen=seen)
+    kept = (*off, *(() if mixed is None else ("split-concat",)))  # a sum would be rounded once more
+    moded = _run(LOOPS, moded, gradients=bool(wanted), off=kept, seen=seen)
     if wanted:
         joint = tell("differentiate", differentiate(casted(moded), wanted))
         joint = _run(CLEAN, joint, gradients=True, off=off, seen=seen)

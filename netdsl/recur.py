@@ -8,16 +8,17 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
+from netdsl.differentiate import differentiate
 from netdsl.errors import Problem
 from netdsl.ir import Builder, Graph, Node
 from netdsl.lazy import torch
 from netdsl.loop import At, Carried, Drawn, Feed, Loop, Step
 from netdsl.op import Build, Gradients, Op, Type, Values
 from netdsl.ops.cast import Cast
-from netdsl.rewrite import rebuild, with_types
+from netdsl.rewrite import reachable, rebuild, with_types
 from netdsl.sizes import Poly, Size
 
 if TYPE_CHECKING:
@@ -171,9 +172,8 @@ class Recur(Loop):
         return self.steps
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
-        from netdsl.through_time import gradients  # which makes recurrences
-
-        return gradients(b, self, xs, ys, dys)
+        found = iter(b.all(RecurGrad(self, len(xs)), *xs, *ys, *dys))
+        return tuple(next(found) if x.type.floating else None for x in xs)
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         total: Size = 0
@@ -212,6 +212,69 @@ class Recur(Loop):
         return f"{self.steps} steps{way} {shown}"
 
 
+@dataclass(frozen=True)
+class RecurGrad(Loop):
+    """The gradients of the floating operands of a recurrence, from its `count` operands, its
+    results and their gradients (Werbos 1990, backpropagation through time)."""
+
+    recur: Recur
+    count: int
+
+    name = "recur_grad"
+
+    @cached_property
+    def graphs(self) -> tuple[Graph, ...]:
+        return tuple(step_gradient(graph) for graph in self.recur.graphs)
+
+    def infer(self, *operands: Type) -> tuple[Type, ...]:
+        return tuple(x for x in operands[: self.count] if x.floating)
+
+    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        recur, results = self.recur, len(self.recur.body.outputs)
+        xs = operands[: self.count]
+        ys, dys = operands[self.count :][:results], operands[self.count + results :]
+        made = [
+            [*[xs[place] for place in reversed(recur.starts[r])], *self._by_step(y, r)]
+            for r, y in enumerate(ys)
+        ]
+        dmade = [self._by_step(dy, r) for r, dy in enumerate(dys)]
+        dxs = [torch.zeros_like(x) if x.is_floating_point() else None for x in xs]
+        keys = [op.key for op in recur.body.inputs]
+        feeds = dict(zip(keys, recur.feeds, strict=True))
+        read = {key: recur.reader(feed, xs, made) for key, feed in feeds.items()}
+        for i in reversed(range(recur.count)):
+            given = {key: tensor(i) for key, tensor in read.items()}
+            given |= {o.name: dmade[r][i] for r, o in enumerate(recur.body.outputs)}
+            number = min(i, len(steps) - 1)
+            graph = self.graphs[number]
+            found = steps[number]([given[op.key] for op in graph.inputs])
+            for out, gradient in zip(graph.outputs, found, strict=True):
+                feed = feeds[out.name]
+                if isinstance(feed, Carried) and i >= feed.lag:
+                    earlier = dmade[feed.result]
+                    earlier[i - feed.lag] = earlier[i - feed.lag] + gradient
+                    continue
+                operand = recur.start(feed, i) if isinstance(feed, Carried) else feed.operand
+                dx = dxs[operand]
+                assert dx is not None
+                if isinstance(feed, At):
+                    dx = dx.select(1, recur.place(i) + feed.shift)
+                dx += gradient
+        return tuple(dx for dx in dxs if dx is not None)
+
+    def _by_step(self, y: Tensor, result: int) -> list[Tensor]:
+        """A result, or its gradient, of each step in the order in which they ran."""
+        places = [self.recur.place(i) for i in range(self.recur.count)]
+        return [self.recur.casted(y.select(1, at), result, i) for i, at in enumerate(places)]
+
+    def map_sizes(self, change: Callable[[Size], Size]) -> Op:
+        recur = self.recur.map_sizes(change)
+        return self if recur is self.recur else replace(self, recur=recur)  # type: ignore[arg-type]
+
+    def arguments(self) -> str:
+        return self.recur.arguments()
+
+
 def every_node(graph: Graph) -> Iterator[Node]:
     """The nodes of a graph, those of a recurrence's body in the place of the recurrence's."""
     pending = [iter(graph.items)]
@@ -228,6 +291,15 @@ def every_node(graph: Graph) -> Iterator[Node]:
 @lru_cache(maxsize=1024)
 def _typed(body: Graph, types: tuple[Type, ...]) -> Graph:
     return with_types(body, types)
+
+
+@lru_cache(maxsize=1024)
+def step_gradient(body: Graph) -> Graph:
+    """The step of the gradient: inputs and cotangents of the body to the gradients of its floating
+    inputs."""
+    joint = differentiate(body, [op.key for op in body.inputs if op.type.floating])
+    found = tuple(o for o in joint.outputs if o.role == "gradient")
+    return rebuild(joint, keep=reachable(joint, found), outputs=found)
 
 
 def _widest(types: Sequence[Type]) -> Type:

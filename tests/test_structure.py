@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("kinds", "initial", "op", "shapes", "syntax"),
     ("ir", "ops", "parser", "signature"),
     ("rewrite", "differentiate", "loop"),
-    ("recur", "recur_builder", "through_time", "supplied"),
+    ("recur", "recur_builder", "supplied"),
     (
         "elaborate",
         "sources",

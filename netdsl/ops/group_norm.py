@@ -73,7 +73,7 @@ class ByGroup(Op):
 
     def normalised(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:
         """y, mean and 1 / sqrt(var + eps)."""
-        weight, bias = (*owned, None, None)[:2]
+        weight, bias = (*(p.contiguous() for p in owned), None, None)[:2]
         sizes = _sizes(x, self.groups)
         return kernels("native_group_norm")(_dense(x), weight, bias, *sizes, self.eps)
 
@@ -178,7 +178,9 @@ class GroupNormGrad(Op):
         return Batched(self, (1, 2)[: 2 * self.affine]) if set(each) == {0, 1, 2, 3} else None
 
     def reference(self, dy: Tensor, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        mean, rstd, weight = (*others, None)[:3]
+        # ATen reads the statistics and the weight as dense whatever they are
+        mean, rstd, *owned = (v.contiguous() for v in others)
+        weight = owned[0] if owned else None
         wanted = [True, self.affine, self.affine]
         found = kernels("native_group_norm_backward")(
             dy.contiguous(memory_format=memory_format(x)),

@@ -168,7 +168,10 @@ class LayerNormGrad(Op):
         return (x, *weight, *weight)[: 1 + self.affine + self.bias]
 
     def reference(self, dy: Tensor, x: Tensor, *others: Tensor) -> tuple[Tensor, ...]:
-        mean, rstd, weight = (*others, None)[:3]
+        mean, rstd, *owned = others
+        weight = owned[0] if owned else None
+        # ATen reads the statistics as dense whatever they are
+        mean, rstd = mean.contiguous(), rstd.contiguous()
         order = _behind(self.axes, x.dim())
         sizes = [x.shape[axis] for axis in self.axes]
         dy, x = dy.permute(order), x.permute(order)

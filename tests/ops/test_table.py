@@ -249,3 +249,16 @@ def test_kernel_is_the_reference_in_every_layout(case: Case, layout: torch.memor
                 assert_exact(y, reference)
     for x, was in zip(xs, before, strict=True):
         assert_exact(x, was, "an operand was changed:")
+
+
+@every_run
+def test_operands_may_be_steps_of_a_sequence(case: Case) -> None:
+    """As a recurrence gives them: with gaps between the examples."""
+    xs = case.numbers(seed=5)
+    steps = [torch.stack([x, torch.zeros_like(x)], 1)[:, 0] if x.dim() else x for x in xs]
+    pairs = zip(several(case.op.reference(*steps)), several(case.op.reference(*xs)), strict=True)
+    for y, reference in pairs:
+        if y.is_floating_point():
+            assert_close(y, reference, OP)
+        else:
+            assert torch.equal(y, reference)

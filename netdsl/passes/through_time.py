@@ -1,5 +1,8 @@
 """Backpropagation through time (Werbos 1990): the gradient of a recurrence is one the other way.
 
+Given   dx, dw = recur_grad(x, w, h, dh)
+Result  dx, dw = recur { the gradient of a step, from the last one to the first }
+
 dx_τ, dw, dy_{σ-lag} = vjp_body(…, dy_σ + what later steps sent),   σ = S-1 … 0
 
 What a step sends to an earlier one is a state that starts with zeros, and so is the sum of what
@@ -9,44 +12,40 @@ results themselves: a step is computed again from them (Chen et al. 2016, for a 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING
-
-from netdsl.differentiate import differentiate
-from netdsl.ir import Graph, Input
-from netdsl.lazy import torch
-from netdsl.loop import At, Carried, Drawn, Loop, Step
-from netdsl.op import Build, Gradients, Op, Type, Value, Values
+from netdsl.ir import Builder, Graph, Input, Node
+from netdsl.loop import At, Carried, Drawn
+from netdsl.op import Gradients, Type, Value, Values
 from netdsl.ops.arithmetic import Add
 from netdsl.ops.pieces import Concat, Slice, SliceGrad
 from netdsl.ops.shape import Reshape, Zeros
-from netdsl.recur import Recur
+from netdsl.recur import Recur, RecurGrad, step_gradient
 from netdsl.recur_builder import RecurBuilder
-from netdsl.rewrite import inlined, reachable, rebuild
+from netdsl.rewrite import inlined, rebuild
 from netdsl.sizes import Size
 
-if TYPE_CHECKING:
-    from torch import Tensor
 
+def through_time(graph: Graph) -> Graph:
+    def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        if not isinstance(node.op, RecurGrad) or node.op.recur.first:
+            return None
+        recur, count = node.op.recur, node.op.count
+        results = count + len(recur.body.outputs)
+        operands, ys, dys = xs[:count], xs[count:results], xs[results:]
+        found = _Backward(b, recur, operands, ys, dys).gradients()
+        pairs = zip(operands, found, strict=True)
+        return tuple(dx or b(Zeros(x.type.shape), x) for x, dx in pairs if x.type.floating)
 
-def gradients(b: Build, op: Recur, xs: Values, ys: Values, dys: Values) -> Gradients:
-    """The gradient of every operand, given those of the results."""
-    if op.first:
-        found = iter(b.all(RecurGrad(op, len(xs)), *xs, *ys, *dys))
-        return tuple(next(found) if x.type.floating else None for x in xs)
-    return _Backward(b, op, xs, ys, dys).gradients()
+    return rebuild(graph, change)
 
 
 class _Backward:
     """The recurrence that runs the other way, and what becomes of its results."""
 
-    def __init__(self, b: Build, op: Recur, xs: Values, ys: Values, dys: Values) -> None:
+    def __init__(self, b: Builder, op: Recur, xs: Values, ys: Values, dys: Values) -> None:
         assert not op.ends, "the states of every step are needed"
         self.b, self.op, self.xs, self.ys, self.dys = b, op, xs, ys, dys
         self.loop = RecurBuilder(b)
-        self.step = step_gradient(op.body)
+        self.step = through_time(step_gradient(op.body))
         keys = [source.key for source in op.body.inputs]
         self.fed = dict(zip(keys, op.feeds, strict=True))
         self.sought = [self.fed[out.name] for out in self.step.outputs]
@@ -140,75 +139,3 @@ class _Backward:
             place = place + lag if self.op.backward else place
         one = self.b(Slice(1, place, place + 1), dx)
         return self.b(Reshape((shape[0], *shape[2:])), one)
-
-
-@dataclass(frozen=True)
-class RecurGrad(Loop):
-    """The gradients of the floating operands of a recurrence whose first steps have bodies of their
-    own, from its `count` operands, its results and their gradients."""
-
-    recur: Recur
-    count: int
-
-    name = "recur_grad"
-
-    @cached_property
-    def graphs(self) -> tuple[Graph, ...]:
-        return tuple(step_gradient(graph) for graph in self.recur.graphs)
-
-    def infer(self, *operands: Type) -> tuple[Type, ...]:
-        return tuple(x for x in operands[: self.count] if x.floating)
-
-    def run(self, steps: Sequence[Step], operands: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        recur, results = self.recur, len(self.recur.body.outputs)
-        xs = operands[: self.count]
-        ys, dys = operands[self.count :][:results], operands[self.count + results :]
-        made = [
-            [*[xs[place] for place in reversed(recur.starts[r])], *self._by_step(y, r)]
-            for r, y in enumerate(ys)
-        ]
-        dmade = [self._by_step(dy, r) for r, dy in enumerate(dys)]
-        dxs = [torch.zeros_like(x) if x.is_floating_point() else None for x in xs]
-        keys = [op.key for op in recur.body.inputs]
-        feeds = dict(zip(keys, recur.feeds, strict=True))
-        read = {key: recur.reader(feed, xs, made) for key, feed in feeds.items()}
-        for i in reversed(range(recur.count)):
-            given = {key: tensor(i) for key, tensor in read.items()}
-            given |= {o.name: dmade[r][i] for r, o in enumerate(recur.body.outputs)}
-            number = min(i, len(steps) - 1)
-            graph = self.graphs[number]
-            found = steps[number]([given[op.key] for op in graph.inputs])
-            for out, gradient in zip(graph.outputs, found, strict=True):
-                feed = feeds[out.name]
-                if isinstance(feed, Carried) and i >= feed.lag:
-                    earlier = dmade[feed.result]
-                    earlier[i - feed.lag] = earlier[i - feed.lag] + gradient
-                    continue
-                operand = recur.start(feed, i) if isinstance(feed, Carried) else feed.operand
-                dx = dxs[operand]
-                assert dx is not None
-                if isinstance(feed, At):
-                    dx = dx.select(1, recur.place(i) + feed.shift)
-                dx += gradient
-        return tuple(dx for dx in dxs if dx is not None)
-
-    def _by_step(self, y: Tensor, result: int) -> list[Tensor]:
-        """A result, or its gradient, of each step in the order in which they ran."""
-        places = [self.recur.place(i) for i in range(self.recur.count)]
-        return [self.recur.casted(y.select(1, at), result, i) for i, at in enumerate(places)]
-
-    def map_sizes(self, change: object) -> Op:
-        recur = self.recur.map_sizes(change)  # type: ignore[arg-type]
-        return self if recur is self.recur else replace(self, recur=recur)  # type: ignore[arg-type]
-
-    def arguments(self) -> str:
-        return self.recur.arguments()
-
-
-@lru_cache(maxsize=1024)
-def step_gradient(body: Graph) -> Graph:
-    """The step of the gradient: inputs and cotangents of the body to the gradients of its floating
-    inputs."""
-    joint = differentiate(body, [op.key for op in body.inputs if op.type.floating])
-    found = tuple(o for o in joint.outputs if o.role == "gradient")
-    return rebuild(joint, keep=reachable(joint, found), outputs=found)
