@@ -246,6 +246,10 @@ class Op:
         """What the layer owns; they follow the tensors and constants as operands."""
         return ()
 
+    def result_name(self, i: int) -> str:
+        """What its result `i` is called, where it has more than `results` names too."""
+        return self.results[i] if i < len(self.results) else f"y{i}"
+
     def reference(self, *operands: Any, **_: Any) -> Any:
         """The meaning, in a few differentiable lines of torch: the CPU default and the oracle.
 

@@ -56,6 +56,15 @@ def test_a_view_costs_no_memory() -> None:
     assert [r.bytes for r in found.rows] == [72, 0, 4]
 
 
+def test_the_pieces_of_a_split_have_names() -> None:
+    found = seen("""
+    net S(x: [N, 6]) -> [N, 2] {
+      a, b, c = split(x; [2, 2, 2])
+      return b + c
+    }""")
+    assert row(found, "add1").inputs == ("split1.y1", "split1.y2")
+
+
 def test_a_shared_layer_counts_once() -> None:
     found = seen("""
     net Twins(a: [N, 3], b: [N, 3]) -> [N, 2] {

@@ -93,8 +93,7 @@ def add(
         raise explain(problem, site) from None
     if len(results) == 1:
         return results[0]
-    names = [op.results[i] if i < len(op.results) else f"y{i}" for i in range(len(results))]
-    return Bundle(dict(zip(names, results, strict=True)))
+    return Bundle({op.result_name(i): value for i, value in enumerate(results)})
 
 
 def operand(value: Any, scope: Scope) -> Any:

@@ -200,7 +200,7 @@ def _fed(node: Node, operands: Sequence[_Operand], steps: tuple[Size, ...]) -> l
     for feed in op.feeds:
         if isinstance(feed, Carried):
             lag = feed.lag if op.backward else -feed.lag
-            found.append(_Operand(f"{node.path}.{op.results[feed.result]}[{t}{lag:+d}]"))
+            found.append(_Operand(f"{node.path}.{op.result_name(feed.result)}[{t}{lag:+d}]"))
         elif isinstance(feed, At) and operands[feed.operand].name:
             found.append(_Operand(f"{operands[feed.operand].name}[{t}]"))
         else:
@@ -227,7 +227,7 @@ def call(op: Op) -> str:
 
 def _name(graph: Graph, value: Value) -> str:
     node = graph.node(value.node)
-    return node.path if value.result == 0 else f"{node.path}.{node.op.results[value.result]}"
+    return node.path if value.result == 0 else f"{node.path}.{node.op.result_name(value.result)}"
 
 
 def _top(path: str, depth: int) -> str:
