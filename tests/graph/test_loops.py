@@ -7,7 +7,8 @@ from textwrap import dedent
 
 import pytest
 import torch
-from tolerances import NET, NET_GRADIENT, assert_close, assert_gradients_close
+from recurrences import assert_is_loop
+from tolerances import NET, assert_close
 from torch import Tensor
 
 import netdsl
@@ -17,38 +18,17 @@ from netdsl.module import NetModule
 Twin = Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, ...]]
 
 
-def loaded(body: str, outputs: str, backend: str = "auto") -> NetModule:
-    text = f"net A(x: [N, T, 3], m: [N, S, 4]) -> ({outputs}) {{\n{dedent(body)}\n}}"
-    return netdsl.loads(text, seed=0, backend=backend).double()
+def written(body: str, outputs: str) -> str:
+    return f"net A(x: [N, T, 3], m: [N, S, 4]) -> ({outputs}) {{\n{dedent(body)}\n}}"
+
+
+def loaded(body: str, outputs: str) -> NetModule:
+    return netdsl.loads(written(body, outputs), seed=0).double()
 
 
 def compare(body: str, outputs: str, twin: Twin, steps: int = 5) -> None:
-    """Our plans and the reference interpreter, with each output alone as the loss."""
     x, m = torch.randn(2, steps, 3).double(), torch.randn(2, 6, 4).double()
-    for backend in ("auto", "reference"):
-        model = loaded(body, outputs, backend)
-        parameters = {k: p.detach().clone().requires_grad_() for k, p in model.named_parameters()}
-        given = [t.clone().requires_grad_() for t in (x, m)]
-        expected = twin(given[0], {**parameters, "m": given[1]})
-        leaves = [t.clone().requires_grad_() for t in (x, m)]
-        for i, reference in enumerate(expected):
-            model.zero_grad()
-            for leaf in (*leaves, *given, *parameters.values()):
-                leaf.grad = None
-            y = model(*leaves)[i]
-            assert_close(y, reference, NET, f"{backend} output {i}")
-            cotangent = torch.randn(y.shape, dtype=torch.float64)
-            y.backward(cotangent)
-            reference.backward(cotangent, retain_graph=True)
-            names = ("x", "m", *parameters)
-            ours = [*leaves, *(dict(model.named_parameters())[k] for k in parameters)]
-            theirs = [*given, *parameters.values()]
-            assert_gradients_close(_gradients(names, ours), _gradients(names, theirs), NET_GRADIENT)
-
-
-def _gradients(names: tuple[str, ...], tensors: list[Tensor]) -> dict[str, Tensor]:
-    zeros = torch.zeros_like
-    return {n: zeros(t) if t.grad is None else t.grad for n, t in zip(names, tensors, strict=True)}
+    assert_is_loop(written(body, outputs), lambda xs, p: twin(xs[0], {**p, "m": xs[1]}), (x, m))
 
 
 LSTM = """\
