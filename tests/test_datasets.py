@@ -160,12 +160,13 @@ def wrong(): return 3
     [
         (
             "mnist:pad=2",
-            "no data set is called `mnist`: there are mnist5k, digits, a file.npz, "
-            "or a package:function; did you mean `mnist5k`?",
+            "no data set is called `mnist`: there are mnist5k, digits, JapaneseVowels, "
+            "ItalyPowerDemand, BasicMotions, adding, copy, a file.npz, or a package:function; "
+            "did you mean `mnist5k`?",
         ),
         (
             "digits:padd=2",
-            "data has no argument `padd` (channels, resize, pad, train, seed, normalise); "
+            "data has no argument `padd` (channels, resize, pad, train, seed, normalise, length); "
             "did you mean `pad`?",
         ),
         ("digits:pad", "`digits:pad`: after `digits:` come arguments, as in `digits:pad=2`"),
@@ -206,6 +207,113 @@ def test_wrong_file_is_refused(tmp_path: Path, arrays: dict[str, np.ndarray], me
     assert message in refusal(f"{tmp_path / 'd.npz'}")
 
 
+def test_rows_of_an_image_are_the_steps_of_a_sequence() -> None:
+    images, sequences = load("digits"), load("digits:rows")
+    assert np.array_equal(sequences.x_train, images.x_train[:, 0])
+    assert sequences.train[0].shape == (1437, 8, 8)
+    assert sequences.description.endswith("divided by 6.014), read by rows → 8x8")
+    assert adapter_for((1, 8, 8), (None, 8)) == "add `rows`"
+    assert refusal("digits:channels=3,rows") == (
+        "`rows` is for images of one channel; samples are 3x8x8"
+    )
+
+
+def test_adding_marks_one_number_in_each_half() -> None:
+    data = load("adding:9")
+    number, mark = data.x_train[..., 0], data.x_train[..., 1]
+    assert data.x_train.shape == (8000, 9, 2)
+    assert (mark[:, :4].sum(1) == 1).all() and (mark[:, 4:].sum(1) == 1).all()
+    assert np.array_equal((number * mark).sum(1), data.y_train)
+    assert data.y_test.var() == pytest.approx(1 / 6, rel=0.05)
+    assert data.description == (
+        "adding: 8000 train / 2000 test (shuffled, seed 0), real targets, 9x2, not scaled"
+    )
+    assert np.array_equal(data.x_train, load("adding:9").x_train)
+    assert not np.array_equal(data.x_train, load("adding:9,seed=1").x_train)
+
+
+def test_copy_asks_for_the_symbols_after_the_sign() -> None:
+    data = load("copy:5,train=100")
+    assert data.x_train.shape == data.y_train.shape == (100, 25)
+    assert (data.classes, data.x_train.dtype) == (9, np.int64)
+    first = data.x_train[:, :10]
+    assert (first.min(), first.max()) == (1, 8)
+    assert np.array_equal(data.x_train[:, 10:], np.tile([0] * 4 + [9] + [0] * 10, (100, 1)))
+    assert np.array_equal(data.y_train, np.pad(first, ((0, 0), (15, 0))))
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ("adding", "`adding` is a task of any length: say it, as in `adding:100`"),
+        ("copy:1", "`length` is a number from 2 to 100000, not 1"),
+        ("digits:8", "`digits` has a length of its own; adding, copy take one"),
+        ("copy:5,normalise=unit", "symbols cannot be scaled: leave `normalise` out"),
+    ],
+)
+def test_a_wrong_task_is_refused(spec: str, message: str) -> None:
+    assert refusal(spec) == message
+
+
+TS = """#of two channels
+@problemName Small
+@timeStamps false
+@equalLength false
+@classLabel true up down
+@data
+1,2,3:4,5,6:down
+1.5:2.5:up
+"""
+
+
+@pytest.fixture
+def archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A package `aeon` of one small data set."""
+    folder = tmp_path / "aeon" / "datasets" / "data" / "BasicMotions"
+    folder.mkdir(parents=True)
+    (tmp_path / "aeon" / "__init__.py").write_text("raise ImportError")
+    (folder / "BasicMotions_TRAIN.ts").write_text(TS)
+    (folder / "BasicMotions_TEST.ts").write_text(TS.replace("1.5:2.5:up", "7,8:9,10:up"))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return folder
+
+
+def test_series_of_several_lengths_are_padded_and_their_padding_is_not_scaled(
+    archive: Path,
+) -> None:
+    data = load("BasicMotions:normalise=none")
+    assert data.x_train.tolist() == [[[1, 4], [2, 5], [3, 6]], [[1.5, 2.5], [0, 0], [0, 0]]]
+    assert [a.tolist() for a in data.test] == [
+        [[[1, 4], [2, 5], [3, 6]], [[7, 9], [8, 10], [0, 0]]],
+        [3, 2],
+    ]
+    assert (data.y_train.tolist(), data.classes) == ([1, 0], 2)
+    scaled, values = load("BasicMotions"), np.array([1, 2, 3, 1.5])
+    wanted = (values - values.mean()) / values.std()
+    np.testing.assert_allclose(scaled.x_train[0, :, 0], wanted[:3], rtol=1e-6)
+    np.testing.assert_allclose(scaled.x_train[1, :, 0], [wanted[3], 0, 0], rtol=1e-6)
+    assert "3x2, scaled to mean 0, std 1 (minus 1.875 4.375, divided by" in scaled.description
+    assert scaled.description.endswith("lengths 1 to 3")
+    assert refusal("BasicMotions:pad=1") == (
+        "`pad` is for images; samples are sequences with lengths"
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("true up down", "false", "has no classes"),
+        ("true up down", "true up", "has the class down, which its header does not name"),
+        ("timeStamps false", "timeStamps true", "has a time beside every value, which is not read"),
+        ("4,5,6:down", "4,5:down", "has a series that cannot be read"),
+        ("1.5:", "?:", "has a series that cannot be read"),
+    ],
+)
+def test_a_wrong_series_is_refused(archive: Path, old: str, new: str, message: str) -> None:
+    (archive / "BasicMotions_TRAIN.ts").write_text(TS.replace(old, new))
+    assert message in refusal("BasicMotions")
+
+
 def test_damaged_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "d.npz"
     np.savez_compressed(path, x=np.random.default_rng(0).normal(size=(50, 4)), y=np.arange(50))
@@ -224,13 +332,15 @@ def test_adapter_on_what_is_no_image_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_package_says_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(datasets.sources.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(datasets.shipped.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPackage) as caught:
         load("digits")
     assert caught.value.install == "pip install scikit-learn"
     assert str(caught.value) == (
         "data set `digits` needs the package scikit-learn: pip install scikit-learn"
     )
+    with pytest.raises(MissingPackage, match="aeon: pip install --no-deps aeon"):
+        load("JapaneseVowels")
 
 
 @pytest.mark.parametrize(

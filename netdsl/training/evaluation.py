@@ -49,11 +49,12 @@ def evaluate(
         first, step = TEST_BATCH * processes.rank(), TEST_BATCH * processes.size()
         for start in range(first, count, step):
             part = slice(start, start + TEST_BATCH)
-            x, y = (torch.from_numpy(a[part]).to(device) for a in (dataset.x_test, dataset.y_test))
+            arrays = (*dataset.test, dataset.y_test)
+            *inputs, y = (torch.from_numpy(a[part]).to(device) for a in arrays)
             with torch.autocast(device.type, torch.bfloat16, enabled=amp == "bf16"):
-                result, _ = outputs(model(x))
+                result, _ = outputs(model(*inputs))
             result = result.float() if amp else result
-            sums += len(x) * torch.stack([loss(result, y), metric(result, y)]).cpu().double()
+            sums += len(y) * torch.stack([loss(result, y), metric(result, y)]).cpu().double()
     processes.summed(sums)
     for module, mode in modes:  # parents first: train() reaches everything below
         module.train(mode)

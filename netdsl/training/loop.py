@@ -46,7 +46,7 @@ class _Task:
     loss: Measure
     metric: Measure
     optimiser: torch.optim.Optimizer
-    x: Tensor
+    inputs: tuple[Tensor, ...]
     y: Tensor
     checkpoint: str | Path | None
     report: Report
@@ -74,7 +74,7 @@ def train(
     report: Report = lambda told: None,
     **more: Any,
 ) -> History:
-    """Train the model in place on `dataset.x_train`, measure on `x_test` after every epoch.
+    """Train the model in place on `dataset.train`, measure on `test` after every epoch.
 
     `more`: fields of `Options`, where `options` is not given. `checkpoint`: a file written after
     every epoch and on Ctrl-C, which `resume` takes. `log`: a .csv or .jsonl file, a row an epoch.
@@ -89,12 +89,14 @@ def train(
     loss, metric = find("loss", chosen.loss, LOSSES), find("metric", chosen.metric, METRICS)
     check_log(log)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    x, y = (torch.from_numpy(a).to(device) for a in (dataset.x_train, dataset.y_train))
+    *inputs, y = (torch.from_numpy(a).to(device) for a in (*dataset.train, dataset.y_train))
     if not model.training:
         model.train()
     assert chosen.lr is not None and chosen.decay is not None
     optimiser = make_optimiser(model, chosen.optim, chosen.lr, chosen.momentum, chosen.decay)
-    task = _Task(model, dataset, chosen, loss, metric, optimiser, x, y, checkpoint, report)
+    task = _Task(
+        model, dataset, chosen, loss, metric, optimiser, tuple(inputs), y, checkpoint, report
+    )
     if isinstance(model, NetModule) and processes.size() > 1:
         model.sync_batchnorm()
     with (
@@ -117,7 +119,7 @@ def train(
 def _epoch(task: _Task, run: _Run, stopped: threading.Event) -> Epoch:
     """One epoch, or what is left of it."""
     options, number, begin = task.options, len(run.rows), time.perf_counter() - run.seconds
-    order = batches(len(task.x), options.batch, options.seed, number)
+    order = batches(len(task.y), options.batch, options.seed, number)
 
     def lr(step: int) -> float:
         assert options.lr is not None
@@ -141,17 +143,17 @@ def _epoch(task: _Task, run: _Run, stopped: threading.Event) -> Epoch:
     processes.agree(task.model.buffers())
     test_loss, metric = evaluate(task.model, task.dataset, task.loss, task.metric, amp=options.amp)
     seconds = time.perf_counter() - begin
-    return Epoch(number + 1, run.summed / len(task.x), test_loss, metric, lr(run.step - 1), seconds)
+    return Epoch(number + 1, run.summed / len(task.y), test_loss, metric, lr(run.step - 1), seconds)
 
 
 def _step(task: _Task, rows: Tensor) -> float:
     """One step of the optimiser on a batch; this process's share of the loss before it."""
     own = processes.share(rows)
-    x, y = task.x[own], task.y[own]
+    inputs, y = [x[own] for x in task.inputs], task.y[own]
     low = task.options.amp == "bf16"
     task.optimiser.zero_grad()
-    with torch.autocast(x.device.type, torch.bfloat16, enabled=low):
-        first, named = outputs(task.model(x))
+    with torch.autocast(y.device.type, torch.bfloat16, enabled=low):
+        first, named = outputs(task.model(*inputs))
     unknown = set(task.options.weight) - set(named)
     if unknown:
         names = ", ".join(named) or "none has a name"

@@ -31,15 +31,31 @@ def l1(y: Tensor, target: Tensor) -> Tensor:
     return F.l1_loss(y, as_values(y, target))
 
 
+def cross_entropy(y: Tensor, target: Tensor) -> Tensor:
+    """Mean of -log softmax(y) at the class, of logits."""
+    return F.cross_entropy(classes_second(y, target), target)
+
+
+def nll(y: Tensor, target: Tensor) -> Tensor:
+    """Mean of -y at the class, of log-probabilities."""
+    return F.nll_loss(classes_second(y, target), target)
+
+
 def accuracy(y: Tensor, target: Tensor) -> Tensor:
-    """The share of examples whose largest output is their class."""
-    return (y.argmax(1) == target).float().mean()
+    """The share of examples, or of their steps or pixels, whose largest output is their class."""
+    return (classes_second(y, target).argmax(1) == target).float().mean()
 
 
 def top5(y: Tensor, target: Tensor) -> Tensor:
-    """The share of examples whose class is among the five largest outputs."""
+    """The share whose class is among the five largest outputs."""
+    y = classes_second(y, target)
     best = y.topk(min(5, y.shape[1]), dim=1).indices
     return (best == target[:, None]).any(1).float().mean()
+
+
+def classes_second(y: Tensor, target: Tensor) -> Tensor:
+    """Outputs of sequences `[N, T, classes]`, targets being `[N, T]`, in torch's order."""
+    return y.transpose(1, 2) if y.dim() == 3 and target.shape == y.shape[:2] else y
 
 
 def as_values(y: Tensor, target: Tensor) -> Tensor:
@@ -50,8 +66,8 @@ def as_values(y: Tensor, target: Tensor) -> Tensor:
 
 
 LOSSES: Mapping[str, Measure] = {
-    "ce": F.cross_entropy,  # of logits
-    "nll": F.nll_loss,  # of log-probabilities
+    "ce": cross_entropy,
+    "nll": nll,
     "mse": mse,
     "l1": l1,
 }

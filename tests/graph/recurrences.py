@@ -49,7 +49,8 @@ def _gradients(
     y: Tensor, dy: Tensor, inputs: Sequence[Tensor], parameters: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     leaves = {**{f"input {i}": x for i, x in enumerate(inputs)}, **parameters}
-    found = torch.autograd.grad(
-        y, list(leaves.values()), dy, retain_graph=True, materialize_grads=True
-    )
+    if not y.requires_grad:  # it follows from none of them
+        return {key: torch.zeros_like(x) for key, x in leaves.items()}
+    xs = list(leaves.values())
+    found = torch.autograd.grad(y, xs, dy, retain_graph=True, materialize_grads=True)
     return dict(zip(leaves, found, strict=True))
