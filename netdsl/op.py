@@ -170,6 +170,7 @@ class Op:
     writes     whether `into` writes the result into memory that is given
     overwrites operands whose memory that may be
     updates    of how many operands, the last ones, new values are the last results (`updating`)
+    lengths    (position of lengths, position of the sequences [N, T, …] whose steps these count)
     constants  numbers that follow the tensors as operands, where these bring no floating dtype
     neutral    (position, number): with that number there, the result is the other operand, exactly
     modal      depends on training or eval: `specialise` replaces it before anything runs
@@ -195,6 +196,7 @@ class Op:
     writes: ClassVar[bool] = False
     overwrites: ClassVar[tuple[int, ...]] = ()
     updates: ClassVar[int] = 0
+    lengths: ClassVar[tuple[int, int] | None] = None
     constants: ClassVar[tuple[float, ...]] = ()
     neutral: ClassVar[tuple[tuple[int, float], ...]] = ()
     modal: ClassVar[bool] = False

@@ -9,8 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.elaborate.binding import known_type
+from netdsl.elaborate.ends import End, place
 from netdsl.elaborate.layers import claim, operand
 from netdsl.elaborate.loops import make_loops
+from netdsl.elaborate.ranges import opened
 from netdsl.elaborate.recurrence import Recurrence, State, Step
 from netdsl.elaborate.scope import Binding, Scope
 from netdsl.elaborate.stages import label_text
@@ -18,7 +20,6 @@ from netdsl.elaborate.unknown import UNKNOWN
 from netdsl.elaborate.values import describe, is_number, is_tensor, is_whole
 from netdsl.elaborate.walk import evaluate, execute, statement
 from netdsl.errors import Problem, Span
-from netdsl.kinds import MAX_SIZE
 from netdsl.op import Type, Value
 from netdsl.ops.shape import Expand
 from netdsl.sizes import Poly, Size
@@ -28,7 +29,7 @@ from netdsl.syntax import Equation, Label, Recur, Return
 @statement(Recur)
 def _recur(node: Recur, scope: Scope) -> None:
     errors = len(scope.run.found.errors)
-    recurrence = _opened(node, scope)
+    recurrence = opened(node, scope)
     names = {e.name.text: e.name for e in node.body if isinstance(e, Equation)}
     sequences: dict[str, Any] = {}
     path = None if node.label is None else _path(node.label, scope)
@@ -75,36 +76,6 @@ def _path(label: Label, scope: Scope) -> str:
     return path
 
 
-def _opened(node: Recur, scope: Scope) -> Recurrence | None:
-    """The recurrence with its range."""
-    first, last = evaluate(node.first, scope), evaluate(node.last, scope)
-    if first is UNKNOWN or last is UNKNOWN:
-        return None
-    if not is_whole(first) or not (is_whole(last) or isinstance(last, Poly)):
-        wrong, value = (node.last, last) if is_whole(first) else (node.first, first)
-        problem = Problem(
-            "N305",
-            f"`recur` counts from a number up to a number or size, not {describe(value)}",
-            helps=("`1..T`; what runs backward reads `h[t+1]`",),
-        )
-        scope.report(problem, wrong.span)
-        return None
-    steps = last - (first - 1)
-    if not isinstance(steps, Poly) and not 1 <= steps <= MAX_SIZE:
-        problem = Problem(
-            "N305",
-            f"`{first}..{last}` has {max(steps, 0)} steps, and a recurrence has at least 1"
-            if steps < 1
-            else f"`{first}..{last}` has more than 2^31 - 1 steps",
-            helps=("`1..T`; what runs backward reads `h[t+1]`",) if steps < 1 else (),
-        )
-        scope.report(problem, node.first.span.to(node.last.span))
-        return None
-    recurrence = Recurrence(node.name.text, first, last, node, scope)
-    recurrence.scope = scope.inner({node.name.text: Binding(Step(recurrence), node.name.span)})
-    return recurrence
-
-
 def _read(node: Recur, recurrence: Recurrence) -> None:
     """Execute the body: starts, then all other statements."""
     scope = recurrence.scope
@@ -112,7 +83,7 @@ def _read(node: Recur, recurrence: Recurrence) -> None:
     others: list[tuple[Any, Step | None]] = []
     for item in node.body:
         if isinstance(item, Equation):
-            index = evaluate(item.index, scope)
+            index = place(item.index, scope)
             _state(item, index, recurrence)
             if isinstance(index, Step):
                 others.append((item, index))
@@ -137,6 +108,13 @@ def _read(node: Recur, recurrence: Recurrence) -> None:
     for state in recurrence.states.values():
         if state.equation is None and state.now is None:
             _without_equation(state, recurrence)
+    if recurrence.lengths is not None and recurrence.read_first is None:
+        problem = Problem(
+            "N305",
+            f"nothing says how many steps there are: no sequence is read up to `{recurrence.last}`",
+            helps=(f"`x[{recurrence.name}]` of an `x: [N, T, …]` does",),
+        )
+        scope.report(problem, node.last.span)
 
 
 def _state(item: Equation, index: Any, recurrence: Recurrence) -> None:
@@ -166,16 +144,19 @@ def _distance(item: Equation, index: Any, scope: Scope) -> int | None:
     state = scope.names[item.name.text].value
     recurrence: Recurrence = state.of
     name, t = item.name.text, recurrence.name
-    if is_whole(index) or isinstance(index, Poly):
+    if is_whole(index) or isinstance(index, (Poly, End)):
         distance = recurrence.distance(index)
         if distance is not None:
             return distance
     first, last = recurrence.first, recurrence.last
+    start = f"`{name}[{first - 1}]`"
+    if isinstance(last, End):
+        start += f", or backward `{name}[{recurrence.index(1)}]`,"
     problem = Problem(
         "N302",
         f"`{name}[{item.index.span.text}]` is no start value and no step",
         label=f"the steps are {first} to {last}",
-        helps=(f"`{name}[{t}] = …` is the equation, `{name}[{first - 1}]` the start value",),
+        helps=(f"`{name}[{t}] = …` is the equation, {start} the start value",),
     )
     scope.report(problem, item.index.span)
     return None

@@ -8,15 +8,15 @@ from netdsl.elaborate.arguments import NO_PIPE, read
 from netdsl.elaborate.bounds import ELEMENTS, weigh
 from netdsl.elaborate.builtins import BUILTINS
 from netdsl.elaborate.calls import use
+from netdsl.elaborate.ends import place
+from netdsl.elaborate.indices import outside, read_end, read_sequence
 from netdsl.elaborate.layers import infix, operand
 from netdsl.elaborate.numbers import COMPARISONS, calculate, compare, negate, truth
 from netdsl.elaborate.recurrence import (
+    STEPS,
     State,
     Step,
     move,
-    outside,
-    read_end,
-    read_sequence,
     read_state,
 )
 from netdsl.elaborate.scope import Scope
@@ -150,7 +150,7 @@ def _index(node: Index, scope: Scope) -> Any:
             return UNKNOWN
         if is_tensor(base):
             raise outside(node)
-    index = evaluate(node.index, scope)
+    index = place(node.index, scope)
     if base is UNKNOWN or index is UNKNOWN:
         return UNKNOWN
     if isinstance(base, State):
@@ -234,7 +234,7 @@ def _binary(node: Binary, scope: Scope) -> Any:
     right = evaluate(node.right, scope)
     if left is UNKNOWN or right is UNKNOWN:
         return UNKNOWN
-    if isinstance(left, Step) or isinstance(right, Step):
+    if isinstance(left, STEPS) or isinstance(right, STEPS):
         return move(node.operator, left, right)
     if not is_tensor(left) and not is_tensor(right):
         for value in (left, right):

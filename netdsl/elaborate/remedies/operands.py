@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from netdsl.elaborate.recurrence import step_name
+from netdsl.elaborate.indices import step_name
 from netdsl.elaborate.remedies.site import Remedy, Site, with_value
 from netdsl.elaborate.values import is_whole
 from netdsl.errors import Edit, Span
