@@ -23,8 +23,8 @@ class End:
     name: str = field(compare=False)
     offset: int = 0
 
-    def __sub__(self, steps: int) -> End:
-        return replace(self, offset=self.offset - steps)
+    def __add__(self, steps: int) -> End:
+        return replace(self, offset=self.offset + steps)
 
     def __str__(self) -> str:
         return f"{self.name}{self.offset:+d}" if self.offset else self.name

@@ -37,6 +37,7 @@ def read_sequence(x: Value, step: Step, node: Index) -> Value:
 def _check_range(x: Value, step: Step, node: Index) -> None:
     """N305 where a sequence is read before its first step or behind its last."""
     recurrence, text = step.of, node.span.text
+    assert not isinstance(recurrence.last, End)
     begin = recurrence.first + step.offset
     if begin < 1:
         raise Problem(

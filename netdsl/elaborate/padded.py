@@ -2,8 +2,8 @@
 
 Own time is x_1 … x_n forward and x_n … x_1 backward, and behind these the first step again, from
 the start values. So a step in the padding computes what a valid one has computed: nothing is read
-there, and nothing grows there to infinity. What the loop gives is 0 behind an example's end, so that
-from there comes a gradient of 0, times what is finite.
+there, and nothing grows there to infinity. What the loop gives is 0 behind an example's end, so
+that from there comes a gradient of 0, times what is finite.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ class Recurrence:
         """How far outside of the range an index is: -1 for `h[0]`, 1 for `h[T+1]`; None: inside, or
         unknown."""
         if isinstance(index, End):
-            return index.offset if index.offset > 0 and index - index.offset == self.last else None
+            return index.offset if index.offset > 0 and index + -index.offset == self.last else None
         if isinstance(before := index - self.first, int) and before < 0:
             return before
         if isinstance(self.last, End):

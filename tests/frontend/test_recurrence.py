@@ -276,12 +276,15 @@ def test_each_mistake_in_a_recurrence_is_one_error(inside: str, found: str) -> N
     assert summary(f"recur t in 1..T {{ {inside} }}\nreturn h[T]", "[N, T, 3]") == [found]
 
 
+COUNTS = "`recur` counts from a number up to a number, size or lengths"
+
+
 @pytest.mark.parametrize(
     ("head", "found"),
     [
         ("1..0", "N305 `1..0` has 0 steps, and a recurrence has at least 1"),
-        ("1..2.5", "N305 `recur` counts from a number up to a number, size or lengths, not the number 2.5"),
-        ("T..1", "N305 `recur` counts from a number up to a number, size or lengths, not the size T"),
+        ("1..2.5", f"N305 {COUNTS}, not the number 2.5"),
+        ("T..1", f"N305 {COUNTS}, not the size T"),
         ("1..3000000000", "N305 `1..3000000000` has more than 2^31 - 1 steps"),
     ],
 )
