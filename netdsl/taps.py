@@ -2,7 +2,7 @@
 
 Given   a layer graph and paths (`features.22`, `layer3`, `layer3.0.conv2`)
 Result  the graph whose outputs are those stages, in order, and only what they need; of a stage
-        inside a recurrence the sequence of its values
+        inside a recurrence the sequence of its values, in a padded batch with zeros behind the ends
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from dataclasses import replace
 from netdsl.errors import NetError, Problem
 from netdsl.ir import Builder, Graph, Node, Output
 from netdsl.op import Value, Values
+from netdsl.ops.lengths import ValidSteps
 from netdsl.recur import Recur, every_node
 from netdsl.rewrite import reachable, rebuild
 
@@ -60,6 +61,9 @@ def _exposed(graph: Graph, wanted: Collection[str]) -> tuple[Graph, dict[str, Va
     found: dict[str, Value] = {}
 
     def change(b: Builder, n: int, node: Node, xs: Values) -> Values | None:
+        if isinstance(node.op, ValidSteps):  # from each example's own time
+            for path in [p for p, v in found.items() if v.node == xs[0].node]:
+                found[path] = b(node.op, found[path], xs[1])
         if not isinstance(node.op, Recur):
             return None
         body, inside = _exposed(node.op.body, wanted)

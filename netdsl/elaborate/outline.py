@@ -35,7 +35,7 @@ class Outline:
         self.scope = scope
         self.span = span
         self.body = Builder("step")
-        self._region = region
+        self.region = region
         self._made = made
         self._found = found
         self._operands: dict[Value, int] = {}
@@ -47,11 +47,11 @@ class Outline:
         """The loop, added to the graph: the sequences of its results."""
         graph, results = self.scope.run.builder.graph, self.part.results
         for n in self.part.nodes:
-            xs = [self._take(value) for value in self._region.nodes[n]]
+            xs = [self._take(value) for value in self.region.nodes[n]]
             self._copies[n] = self.body.append(graph.node(n), *xs)
         outputs = [Output(f"y{i}", self._take(value)) for i, (value, _) in enumerate(results)]
         starts = tuple(
-            tuple(self.operand(start) for start in _starts(state, self.part, self._region))
+            tuple(self.operand(start) for start in _starts(state, self.part, self.region))
             for _, state in results
         )
         feeds, steps = tuple(self._feeds), self.recurrence.steps
@@ -114,7 +114,7 @@ class Outline:
 
     def _brought(self, value: Value) -> Value:
         """A value that the body is fed with."""
-        read = self._region.reads.get(value)
+        read = self.region.reads.get(value)
         if read is None:
             whole = value not in self._made
             feed = Whole(self.operand(value)) if whole else self.at(self._made[value], 0)

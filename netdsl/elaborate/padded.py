@@ -2,12 +2,16 @@
 
 Own time is x_1 … x_n forward and x_n … x_1 backward, and behind these the first step again, from
 the start values. So a step in the padding computes what a valid one has computed: nothing is read
-there, and nothing grows there to infinity. What the loop gives is 0 behind an example's end, so
-that from there comes a gradient of 0, times what is finite.
+there, and nothing grows there to infinity (of a cell that cannot grow so, like an LSTM, the states
+run on instead). What the loop gives is 0 behind an example's end, so that from there comes a
+gradient of 0, times what is finite.
 """
 
 from __future__ import annotations
 
+from functools import cached_property
+
+from netdsl.elaborate.growth import stays_finite
 from netdsl.elaborate.outline import Outline
 from netdsl.elaborate.parts import operands_of
 from netdsl.elaborate.recurrence import Read, State
@@ -24,6 +28,10 @@ class PaddedOutline(Outline):
     """A part whose loop ends for each example at its own step."""
 
     backward = False  # in own time
+
+    @cached_property
+    def _finite(self) -> bool:
+        return stays_finite(self.part, self.region, self.scope.run.builder.graph)
 
     @property
     def lengths(self) -> Value:
@@ -50,8 +58,10 @@ class PaddedOutline(Outline):
         return self.at(sequence, 0)
 
     def carried(self, read: Read, feed: Carried, type: Type) -> Value:
-        """Of the step before, but in the padding the start value again."""
+        """Of the step before; in the padding the start value again, where states might grow."""
         before = super().carried(read, feed, type)
+        if self._finite:
+            return before
         within = self._within(type.rank)
         assert isinstance(read.base, State)
         start, _ = read.base.starts[read.offset]

@@ -330,3 +330,14 @@ def test_words_of_letters_have_lengths_inside_of_lengths() -> None:
     ours = torch.autograd.grad(end, list(model.parameters()), cotangent)
     theirs = torch.autograd.grad(torch.stack(expected), list(p.values()), cotangent)
     assert_gradients_close(dict(zip(p, ours, strict=True)), dict(zip(p, theirs, strict=True)))
+
+
+def test_a_stage_inside_is_tapped_in_the_order_of_the_steps() -> None:
+    text = f"net A(x: [N, T, 3], n: int[N]) -> [N, T, 3] {{\n{BOTH}return f + b\n}}"
+    whole = netdsl.loads(text.replace("return f + b", "return b"), seed=0).double()
+    model = netdsl.loads(text, seed=0, outputs=["sigmoid1", "tanh1"]).double()
+    x, n = torch.randn(4, STEPS, 3).double(), torch.tensor([3, 6, 1, 4])
+    b, f = model(x, n)
+    assert_close(b, whole(x, n).detach(), NET)
+    assert not f[0, 3:].any()
+    assert f[0, :3].all()
