@@ -44,6 +44,7 @@ class Executable:
     supplied  what Python supplies at the paths of the externs' uses
     part      whether it is one: what it takes was never given to the net, so that a float may have
               any dtype, and it returns its outputs by name
+    by_name   whether a whole net's returns them so too
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Executable:
         supplied: Mapping[str, Callable[..., Any]],
         draws: Draws,
         part: bool = False,
+        by_name: bool = False,
     ) -> None:
         self.graph = graph
         self.tree = tree
@@ -63,6 +65,7 @@ class Executable:
         self.seen_sizes: dict[Any, list[int]] = {}
         self.spares: dict[tuple[int, ...], bool] = {}
         self.cuts: dict[tuple[tuple[Called, ...], bool], Cut] = {}
+        self._others: list[Executable] = []
         self._settings = settings
         self._root = root
         self._supplied = supplied
@@ -70,7 +73,7 @@ class Executable:
         self._part = part
         self._keys = (*[op.key for op in graph.inputs], *tree.places)
         self._size_names = size_names(graph.inputs)
-        self._pack = dict if part else packer(graph)
+        self._pack = dict if part or by_name else packer(graph)
         self._channels_last = not part and prefers_channels_last(graph)
         self._apart = divides(graph)
         self._plannable = follows(graph)  # a plan has no dtype otherwise
@@ -115,15 +118,31 @@ class Executable:
         results = run(program, [pool[i] for i in program.fetch], sizes, kept)
         return self._finish(program.outputs[: program.visible], results)
 
+    def beside(self, graph: Graph) -> Executable:
+        """Of another graph of the same net, over the same modules: what is forgotten here is
+        forgotten there. It returns its outputs by name."""
+        tree = self.tree.part(graph, self.tree.branches)
+        uses = externs_of(graph)
+        supplied = {path: given for path, given in self._supplied.items() if path in uses}
+        made = Executable(
+            graph, tree, self._settings, self._root, supplied, self._draws, by_name=True
+        )
+        self._others.append(made)
+        return made
+
     def drop_folded(self) -> None:
         """Forget what was made from the parameters."""
         self.folded.clear()
         self.cuts.clear()  # whose parts have folded weights too
+        for other in self._others:
+            other.drop_folded()
 
     def drop_programs(self) -> None:
         """Forget what was made for the settings."""
         self.programs.clear()
         self.cuts.clear()
+        for other in self._others:
+            other.drop_programs()
 
     @torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
     def program(

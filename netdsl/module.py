@@ -21,6 +21,7 @@ from netdsl.memory import keep_freed_memory
 from netdsl.namespaces import Namespace, adopt, initialise
 from netdsl.settings import Settings
 from netdsl.signature import by_position
+from netdsl.stepper import State, Stepper
 from netdsl.tree import grow
 
 if TYPE_CHECKING:
@@ -78,6 +79,42 @@ class NetModule(Namespace):
         if named:
             inputs = by_position(self.graph.inputs, inputs, named)
         return self._executable(*inputs)
+
+    def start(self, *given: Tensor | int, **named: Tensor | int) -> State:
+        """The state before the first step of a net that runs step by step.
+
+        `model.start(8)`: of 8 sequences; `model.start(source)`: from the inputs that are whole (an
+        encoder's sentence, start values), in order or by name; further sizes by name,
+        `model.start(8, H=16, W=16)`. Raises `NetError` N310 for a net that does not run so: one
+        whose step needs later ones.
+        """
+        return self._stepper.start(*given, **named)
+
+    def step(self, *given: Any, **named: Any) -> tuple[Any, State]:
+        """`y, state = model.step(x, state)`: one step of every sequence.
+
+        x [N, …] without the axis of time, state from `start` or the step before (None: the net
+        starts) -> the outputs without that axis, the state behind the step. What a net says of
+        its last step, `h[T]`, it says of this one. Otherwise as a call of the net, whose parameters
+        these are.
+        """
+        return self._stepper.step(*given, **named)
+
+    def chunk(self, *given: Any, **named: Any) -> tuple[Any, State]:
+        """`y, state = model.chunk(x, state)`: k steps at once, x [N, k, …], otherwise as `step`.
+
+        Chunks give what one pass over all gives, gradients too; with `state.detach()` in between
+        backward ends there (truncated backpropagation through time, Williams & Peng 1990).
+        """
+        return self._stepper.chunk(*given, **named)
+
+    @property
+    def _stepper(self) -> Stepper:
+        """Made at the first use."""
+        found = self.__dict__.get("#stepper")
+        if found is None:
+            found = self.__dict__["#stepper"] = Stepper(self._executable, self)
+        return found
 
     @property
     def backend(self) -> str:

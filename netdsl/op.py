@@ -80,6 +80,7 @@ class Value:
 
 Values: TypeAlias = tuple[Value, ...]
 Gradients: TypeAlias = tuple[Value | None, ...]
+Places: TypeAlias = tuple[int | None, ...]
 
 
 class Build(Protocol):
@@ -343,6 +344,22 @@ class Op:
     def counterpart(self, *operands: Any, **_: Any) -> tuple[str, dict[str, Any]] | None:
         """The class of torch.nn that the layer is, by name, and its arguments; None if none is."""
         return None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        """Which axis of the results is an axis of operands, if what stands at each of its places
+        follows from the same place of the operands alone; None: it does not, or nobody said so.
+
+        `axes`: where each operand has it (None: the operand is without it, and the same for all
+        places). Time along which an op treats the steps apart is such an axis.
+        """
+        if not self.pointwise:
+            return None
+        rank = max(x.rank for x in operands)
+        behind = {rank - x.rank + a for a, x in zip(axes, operands, strict=True) if a is not None}
+        axis = behind.pop()
+        without = [x for a, x in zip(axes, operands, strict=True) if a is None]
+        one = all(x.rank < rank - axis or x.shape[axis - rank] == 1 for x in without)
+        return axis if one and not behind else None
 
     def macs(self, operands: tuple[Type, ...], results: tuple[Type, ...]) -> Size:
         """Multiply-accumulates of one application (0 for what is no contraction)."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from netdsl.errors import Problem
 from netdsl.kinds import Flag, Int
 from netdsl.lazy import F
-from netdsl.op import Build, Example, Gradients, Op, Type, Values, hyper, op, rank_problem
+from netdsl.op import Build, Example, Gradients, Op, Places, Type, Values, hyper, op, rank_problem
 from netdsl.ops.composite import gradients
 from netdsl.shapes import checked_float
 from netdsl.sizes import Size
@@ -65,6 +65,9 @@ class Attend(Op):
                     label=f"{x} has {x.shape[2]}",
                 )
         return q.with_shape(*q.shape[:2], v.shape[2])
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[1:] == (None, None) and not self.causal else None
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return _attend((q, k, v), self.heads, self.causal)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from netdsl.kinds import Extent, Flag, Number, Shape
 from netdsl.lazy import torch
-from netdsl.op import Build, Example, Gradients, Op, Specialised, Type, Values, hyper, op
+from netdsl.op import Build, Example, Gradients, Op, Places, Specialised, Type, Values, hyper, op
 from netdsl.shapes import checked_float, checked_images
 from netdsl.sizes import Size
 
@@ -42,6 +42,9 @@ class Dropout(Op):
         checked_float(self.name, x)
         return x
 
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0]
+
     def specialise(self, b: Build, xs: Values, training: bool, stream: int) -> Specialised:
         if not training or self.p == 0:
             return Specialised(xs[:1])
@@ -70,6 +73,9 @@ class Dropout2d(Dropout):
     def infer(self, x: Type) -> Type:
         checked_images(self.name, x, self.spatial)
         return x
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[0] in (0, 1) else None
 
     def mask_shape(self, x: Type) -> tuple[Size, ...]:
         return (*x.shape[:2], *(1,) * self.spatial)

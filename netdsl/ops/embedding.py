@@ -8,7 +8,7 @@ from netdsl.errors import Problem
 from netdsl.initial import normal
 from netdsl.kinds import Int
 from netdsl.lazy import F
-from netdsl.op import Build, Example, Gradients, Op, Param, Type, Values, hyper, op
+from netdsl.op import Build, Example, Gradients, Op, Param, Places, Type, Values, hyper, op
 from netdsl.ops.aten import kernel
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ class Embedding(Op):
 
     def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
         return "Embedding", {"num_embeddings": self.n, "embedding_dim": self.d}
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0]
 
     def reference(self, x: Tensor, weight: Tensor) -> Tensor:
         return F.embedding(x, weight)
@@ -78,6 +81,9 @@ class OneHot(Op):
     def infer(self, x: Type, *_: Type) -> Type:
         _check_symbols(self.name, x)
         return Type((*x.shape, self.n))
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0]
 
     def reference(self, x: Tensor, one: Tensor) -> Tensor:
         return F.one_hot(x, self.n).to(one.dtype)

@@ -18,6 +18,7 @@ from netdsl.op import (
     Gradients,
     Op,
     Param,
+    Places,
     Type,
     Types,
     Values,
@@ -91,6 +92,9 @@ class LN(Op):
             return None
         shape = [x.shape[axis] for axis in axes]
         return "LayerNorm", {"normalized_shape": shape, "eps": self.eps, "bias": self.bias}
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[0] not in _axes(self.axes, operands[0].rank) else None
 
     def reference(self, x: Tensor, *owned: Tensor) -> Any:
         return self.normalised(x, *owned)[0]

@@ -17,6 +17,7 @@ from netdsl.op import (
     Joined,
     Op,
     Param,
+    Places,
     Type,
     Value,
     Values,
@@ -68,6 +69,9 @@ class Linear(Op):
     def counterpart(self, x: Type, *_: Type) -> tuple[str, dict[str, Any]] | None:
         features = {"in_features": x.shape[-1], "out_features": self.d}
         return "Linear", {**features, "bias": self.bias}
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[0] != operands[0].rank - 1 else None
 
     def reference(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
         return F.linear(x, weight, bias)
@@ -165,6 +169,11 @@ class MatMul(Op):
 
     def joined(self, others: Sequence[Op]) -> Joined | None:
         return Joined(self, (1,), -1) if all(op == self for op in others) else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        rank = operands[0].rank
+        apart = axes[1] is None or (axes[0] == axes[1] and axes[1] < rank - 2)
+        return axes[0] if apart and axes[0] != rank - 1 else None
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.matmul(x, y)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netdsl.errors import Problem
 from netdsl.kinds import Axis, Extent, Int, Shape
 from netdsl.lazy import torch
-from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Places, Type, Values, hyper, op
 from netdsl.ops.aten import kernel
 from netdsl.ops.shape import Reshape
 from netdsl.shapes import checked_axis, implied_axis
@@ -44,6 +44,9 @@ class Slice(Op):
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
     ) -> Batched | None:
         return Batched(self) if self.axis % operands[0].rank else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[0] != self.axis % operands[0].rank else None
 
     def reference(self, x: Tensor) -> Tensor:
         axis = self.axis % x.dim()
@@ -110,6 +113,10 @@ class Split(Op):
         axis = implied_axis(self.name, self.axis, operands[0])
         return Batched(self) if axis else None
 
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        along = implied_axis(self.name, self.axis, operands[0])
+        return axes[0] if axes[0] != along else None
+
     def reference(self, x: Tensor) -> tuple[Tensor, ...]:
         return torch.split(x, list(self.sizes), _axis(self.axis, x))
 
@@ -144,6 +151,10 @@ class Concat(Op):
     ) -> Batched | None:
         axis = implied_axis(self.name, self.axis, operands[0])
         return Batched(self) if axis and len(each) == len(operands) else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        along = implied_axis(self.name, self.axis, operands[0])
+        return axes[0] if len({*axes}) == 1 and axes[0] != along else None
 
     def reference(self, *xs: Tensor) -> Tensor:
         return torch.cat(xs, _axis(self.axis, xs[0]))
@@ -182,6 +193,12 @@ class Stack(Op):
     ) -> Batched | None:
         inner = self.axis % (operands[0].rank + 1)
         return Batched(self) if inner and len(each) == len(operands) else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        axis = axes[0]
+        if axis is None or len({*axes}) > 1:
+            return None
+        return axis + (self.axis % (operands[0].rank + 1) <= axis)
 
     def reference(self, *xs: Tensor) -> Tensor:
         return torch.stack(xs, self.axis)

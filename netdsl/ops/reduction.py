@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from netdsl.errors import Problem
 from netdsl.kinds import Axes, Axis, Flag, Number, Shape
 from netdsl.lazy import torch
-from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Places, Type, Values, hyper, op
 from netdsl.ops.arithmetic import Mul
 from netdsl.ops.aten import kernel
 from netdsl.shapes import checked_axes, checked_axis, checked_float
@@ -34,6 +34,9 @@ class Reduction(Op):
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
     ) -> Batched | None:
         return None if 0 in self.axes(operands[0]) else Batched(self)
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return remaining(axes[0], self.axes(operands[0]), self.keep)
 
     def axes(self, x: Type) -> tuple[int, ...]:
         """The axes counted from the front, in order."""
@@ -201,9 +204,15 @@ class ArgMax(Op):
     keep: bool = hyper(Flag(), False)
 
     def infer(self, x: Type) -> Type:
+        return Type(reduced(x, self.axes(x), self.keep), "int")
+
+    def axes(self, x: Type) -> tuple[int, ...]:
+        """The axis counted from the front, or all."""
         all_axes = tuple(range(x.rank))
-        axes = all_axes if self.axis is None else (checked_axis(self.name, self.axis, x),)
-        return Type(reduced(x, axes, self.keep), "int")
+        return all_axes if self.axis is None else (checked_axis(self.name, self.axis, x),)
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return remaining(axes[0], self.axes(operands[0]), self.keep)
 
     def batched(
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
@@ -232,6 +241,9 @@ class Average(Op):
     ) -> Batched | None:
         return Batched(self) if len(each) == len(operands) else None
 
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if len({*axes}) == 1 else None
+
     def reference(self, *xs: Tensor) -> Tensor:
         return reduce(torch.add, xs) / len(xs)
 
@@ -242,6 +254,13 @@ class Average(Op):
 def reduced(x: Type, axes: tuple[int, ...], keep: bool) -> tuple[Size, ...]:
     """The shape of x without the axes, or with size 1 along them."""
     return tuple(1 if i in axes else n for i, n in enumerate(x.shape) if keep or i not in axes)
+
+
+def remaining(axis: int | None, axes: tuple[int, ...], keep: bool) -> int | None:
+    """Where an axis of x is in the shape without the axes; None where it is one of them."""
+    if axis is None or axis in axes:
+        return None
+    return axis if keep else axis - sum(a < axis for a in axes)
 
 
 def _kept(y: Tensor, shape: tuple[int, ...], axes: tuple[int, ...]) -> Tensor:

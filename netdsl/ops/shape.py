@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from netdsl.errors import Problem
 from netdsl.kinds import Axes, Axis, Shape
 from netdsl.lazy import torch
-from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Places, Type, Values, hyper, op
 from netdsl.shapes import checked_axis
 from netdsl.sizes import Size
 
@@ -26,6 +26,9 @@ class Identity(Op):
 
     def infer(self, x: Type) -> Type:
         return x
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0]
 
     def reference(self, x: Tensor) -> Tensor:
         return x.view(x.shape)
@@ -50,6 +53,10 @@ class Flatten(Op):
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
     ) -> Batched | None:
         return Batched(self) if self.from_ % operands[0].rank else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        axis = axes[0]
+        return axis if axis is not None and axis < self.from_ % operands[0].rank else None
 
     def reference(self, x: Tensor) -> Tensor:
         return x.flatten(self.from_)
@@ -82,6 +89,12 @@ class Reshape(Op):
         same = self.shape[:1] == operands[0].shape[:1]
         return Batched(Reshape((count, *self.shape[1:]))) if same else None
 
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        shape, axis = operands[0].shape, axes[0] or 0
+        before = Type(shape[:axis]).numel
+        places = [i for i, size in enumerate(self.shape) if size == shape[axis]]
+        return next((i for i in places if Type(self.shape[:i]).numel == before), None)
+
     def reference(self, x: Tensor) -> Tensor:
         return x.reshape(self.shape)
 
@@ -111,6 +124,10 @@ class Transpose(Op):
         self, operands: tuple[Type, ...], each: Collection[int], count: Size
     ) -> Batched | None:
         return Batched(self) if self.axes[0] % operands[0].rank == 0 else None
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        rank = operands[0].rank
+        return [axis % rank for axis in self.axes].index(axes[0] or 0)
 
     def reference(self, x: Tensor) -> Tensor:
         return x.permute(self.axes)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netdsl.kinds import Axis
 from netdsl.lazy import torch
-from netdsl.op import Batched, Build, Example, Gradients, Op, Type, Values, hyper, op
+from netdsl.op import Batched, Build, Example, Gradients, Op, Places, Type, Values, hyper, op
 from netdsl.ops.aten import kernel
 from netdsl.shapes import checked_float, implied_axis
 from netdsl.sizes import Size
@@ -30,6 +30,9 @@ class AlongAxis(Op):
         checked_float(self.name, x)
         implied_axis(self.name, self.axis, x)
         return x
+
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return axes[0] if axes[0] != implied_axis(self.name, self.axis, operands[0]) else None
 
 
 class AlongAxisGrad(Op):
