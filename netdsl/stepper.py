@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from netdsl.errors import NetError, Problem
 from netdsl.executable import Executable
 from netdsl.ir import Builder, Graph, Input
 from netdsl.packing import packer
@@ -55,7 +56,10 @@ class Stepper:
     """The calls of a net that runs step by step. Raises `NetError` N310 for one that does not."""
 
     def __init__(self, executable: Executable, root: nn.Module) -> None:
-        stream = streamed(executable.graph)
+        try:
+            stream = streamed(executable.graph)
+        except Problem as problem:
+            raise NetError((problem.at(None),)) from None
         self._root = root
         self._pack = packer(executable.graph)
         self._stream = stream
@@ -97,6 +101,9 @@ class Stepper:
         xs: Sequence[Tensor] = given[:count]
         if named:
             xs = by_position(steps.inputs, xs, named)
+        if len(xs) != count:
+            takes = ", ".join(f"{op.key}: {op.type}" for op in steps.inputs)
+            raise TypeError(f"the net takes ({takes}, state), but {len(xs)} tensors were given")
         if state is None:
             state = self._begin((), self._sizes(steps, xs))
         try:
@@ -146,9 +153,6 @@ class _Steps:
         self._executable = executable
 
     def __call__(self, xs: Sequence[Tensor], before: Sequence[Tensor]) -> dict[str, Tensor]:
-        if len(xs) != len(self.inputs):
-            takes = ", ".join(f"{op.key}: {op.type}" for op in self.inputs)
-            raise TypeError(f"the net takes ({takes}, state), but {len(xs)} tensors were given")
         pool = [*xs, *before]
         found: dict[str, Tensor] = self._executable(*[pool[i] for i in self._order])
         return found

@@ -1,6 +1,9 @@
 """N30x: recurrences, `recur t in 1..T { … }`."""
 
+from netdsl.errors import Problem
 from netdsl.explain.code import Code
+from netdsl.ir import Graph
+from netdsl.streaming import streamed
 
 _GOOD = """\
 net A(x: [N, T, 8]) {
@@ -16,6 +19,14 @@ net A(x: [N, T, 8]) {
 def _bad(old: str, new: str) -> str:
     assert old in _GOOD
     return _GOOD.replace(old, new)
+
+
+def _no_steps(graph: Graph) -> Problem:
+    try:
+        streamed(graph)
+    except Problem as problem:
+        return problem
+    raise AssertionError(f"{graph.name} runs step by step")
 
 
 RECURRENCES = (
@@ -104,5 +115,16 @@ net A(x: [N, T, 8]) {
         "A name with a start value has an equation that says what each step is.",
         _bad("    h[t] = tanh(concat(x[t], h[t-1]) -> linear(8))\n", ""),
         _GOOD,
+    ),
+    Code(
+        "N310",
+        "a net that does not run step by step",
+        "`model.step` and `model.chunk` take a sequence as it comes, so that a step may read "
+        "those before it and none behind: no backward recurrence, and no layer that takes "
+        "several steps together. `h[T]` is the answer as of now. What is no sequence of that "
+        "length (an encoder's input) is given whole, to `model.start`.",
+        _bad("return h", "return h -> mean(axis=1)"),
+        _bad("return h", "return h[T]"),
+        runs=_no_steps,
     ),
 )

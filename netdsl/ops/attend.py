@@ -67,7 +67,8 @@ class Attend(Op):
         return q.with_shape(*q.shape[:2], v.shape[2])
 
     def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
-        return axes[0] if axes[1:] == (None, None) and not self.causal else None
+        apart = axes[1:] == (None, None) and axes[0] != 2 and not self.causal
+        return axes[0] if apart else None
 
     def reference(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return _attend((q, k, v), self.heads, self.causal)

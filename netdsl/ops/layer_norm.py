@@ -134,6 +134,9 @@ class LayerNorm(LN):
     def reference(self, x: Tensor, *owned: Tensor) -> tuple[Tensor, ...]:
         return self.normalised(x, *owned)
 
+    def along(self, axes: Places, operands: tuple[Type, ...]) -> int | None:
+        return None  # mean and rstd have their axes in another order
+
     def differentiable_form(self) -> Op:
         return self
 

@@ -8,9 +8,9 @@ Result  three graphs. `start`: the inputs that are whole -> the state before the
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from netdsl.errors import NetError, Problem
+from netdsl.errors import Problem
 from netdsl.ir import Builder, Graph, Input, Output
 from netdsl.op import Type
 from netdsl.ops.shape import Identity, Zeros
@@ -41,7 +41,7 @@ class Stream:
 
 
 def streamed(graph: Graph) -> Stream:
-    """The net as a stream. Raises `NetError` N310 where a step needs others than those before it.
+    """The net as a stream. Raises `Problem` N310 where a step needs others than those before it.
 
     Of several sizes that may be time, the outputs' is meant: the length of what a decoder writes.
     """
@@ -55,8 +55,7 @@ def streamed(graph: Graph) -> Stream:
         except Problem as problem:
             refused.append(problem)
     none = refusal("it takes no sequence of any length", "time is axis 1 of an input, [N, T, …]")
-    found = (*refused, none)[0].at(None)
-    raise NetError((replace(found, notes=(*found.notes, f"the net is `{graph.name}`")),))
+    raise (*refused, none)[0]
 
 
 def _streamed(graph: Graph, time: str) -> Stream:
