@@ -76,7 +76,7 @@ class Executable:
         self._pack = dict if part or by_name else packer(graph)
         self._channels_last = not part and prefers_channels_last(graph)
         self._apart = divides(graph)
-        self._plannable = not part or follows(graph)  # a plan has no dtype otherwise
+        self._plannable = follows(graph)  # a plan has no dtype otherwise
         floats = [op.key for op in graph.parameters if op.type.dtype == "float" and not part]
         self._floats = floats[:1]
         like = floats[0] if floats else None

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import networkx as nx
 
 from netdsl.errors import Span
-from netdsl.ir import Builder, Graph, Input, Node, Output, Source
+from netdsl.ir import Builder, Graph, Input, Node, Output, Parameter, Source
 from netdsl.modes import streams_of
 from netdsl.op import Type, Value, Values
 from netdsl.recur import Recur, every_node
@@ -92,8 +92,10 @@ def divides(graph: Graph) -> bool:
 
 
 def follows(graph: Graph) -> bool:
-    """Whether anything in a graph follows from its inputs."""
-    return any(graph.results(n)[0] in graph.users for n, _ in graph.sources(Input))
+    """Whether anything that a graph gives follows from an input or a parameter."""
+    outputs = {o.value for o in graph.outputs}
+    given = (n for kind in (Input, Parameter) for n, _ in graph.sources(kind))
+    return any(v in graph.users or v in outputs for n in given for v in graph.results(n))
 
 
 def _supplied(graph: Graph, n: int) -> bool:

@@ -178,3 +178,9 @@ def test_a_parameter_that_only_an_unused_output_needs_has_no_gradient():
     model(torch.randn(5, 3)).a.sum().backward()
     missing = [name for name, p in model.named_parameters() if p.grad is None]
     assert missing == ["right.weight", "right.bias"]
+
+
+def test_a_net_that_reads_nothing_has_the_dtype_of_what_it_is_given() -> None:
+    text = "recur t in 1..T { y[0]: [N, 3] = 1\n y[t] = tanh(y[t-1]) }\nreturn y"
+    model = netdsl.loads(f"net A(x: [N, T, 3]) -> [N, T, 3] {{\n{text}\n}}")
+    assert model(torch.zeros(2, 4, 3).double()).dtype == torch.float64
