@@ -88,7 +88,7 @@ class NetModule(Namespace):
         `model.start(8, H=16, W=16)`. Raises `NetError` N310 for a net that does not run so: one
         whose step needs later ones.
         """
-        return self._stepper.start(*given, **named)
+        return self._stepper().start(*given, **named)
 
     def step(self, *given: Any, **named: Any) -> tuple[Any, State]:
         """`y, state = model.step(x, state)`: one step of every sequence.
@@ -98,7 +98,7 @@ class NetModule(Namespace):
         its last step, `h[T]`, it says of this one. Otherwise as a call of the net, whose parameters
         these are.
         """
-        return self._stepper.step(*given, **named)
+        return self._stepper().step(*given, **named)
 
     def chunk(self, *given: Any, **named: Any) -> tuple[Any, State]:
         """`y, state = model.chunk(x, state)`: k steps at once, x [N, k, …], otherwise as `step`.
@@ -106,11 +106,10 @@ class NetModule(Namespace):
         Chunks give what one pass over all gives, gradients too; with `state.detach()` in between
         backward ends there (truncated backpropagation through time, Williams & Peng 1990).
         """
-        return self._stepper.chunk(*given, **named)
+        return self._stepper().chunk(*given, **named)
 
-    @property
     def _stepper(self) -> Stepper:
-        """Made at the first use."""
+        """Made at the first use; a property would be asked by what looks over all attributes."""
         found = self.__dict__.get("#stepper")
         if found is None:
             found = self.__dict__["#stepper"] = Stepper(self._executable, self)
