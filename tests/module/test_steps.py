@@ -300,7 +300,7 @@ def test_nothing_is_compiled_from_the_second_step_on() -> None:
     net, (x,), _ = made("search")
     _, state = net.step(x[:, 0], net.start(symbols(2, 4)))
     _, state = net.step(x[:, 1], state)
-    executable = net._stepper._step._executable
+    executable = net._stepper()._step._executable
     programs = list(executable.programs.values())
     plans = [len(program._plans) for program in programs]
     for t in range(2, STEPS):
