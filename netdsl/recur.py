@@ -123,7 +123,7 @@ class Recur(Loop):
             results = steps[min(i, last)]([tensor(i) for tensor in read])
             for kept, y in zip(made, results, strict=True):
                 kept.append(y)
-            for r in self.ends:
+            for r in self.ends if i + 1 < self.count else ():
                 made[r][i] = None  # type: ignore[call-overload]  # no later step reads it
         return tuple(self._result(r, ys[len(self.starts[r]) :]) for r, ys in enumerate(made))
 

@@ -147,7 +147,6 @@ class MatMul(Op):
     """
 
     autocast = "low"
-    writes = True
     tensors = ("x", "y")
     results = ("z",)
 
@@ -177,9 +176,6 @@ class MatMul(Op):
 
     def reference(self, x: Tensor, y: Tensor) -> Tensor:
         return torch.matmul(x, y)
-
-    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
-        return torch.matmul(*operands, out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         x, y = xs

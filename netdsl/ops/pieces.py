@@ -132,7 +132,6 @@ class Concat(Op):
     """
 
     exact = True
-    writes = True
     variadic = True
     axis: int | None = hyper(Axis(optional=True), None)
 
@@ -158,9 +157,6 @@ class Concat(Op):
 
     def reference(self, *xs: Tensor) -> Tensor:
         return torch.cat(xs, _axis(self.axis, xs[0]))
-
-    def into(self, out: Tensor, *operands: Tensor) -> Tensor:
-        return torch.cat(operands, _axis(self.axis, operands[0]), out=out)
 
     def vjp(self, b: Build, xs: Values, ys: Values, dys: Values) -> Gradients:
         axis = implied_axis(self.name, self.axis, xs[0].type)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from netdsl.ir import Builder, Constant, Graph, Input, Node, Output, Source
+from netdsl.ir import Builder, Graph, Input, Node, Output
 from netdsl.loop import At, Carried
 from netdsl.op import Value, Values
 from netdsl.ops.pieces import Concat, Slice
 from netdsl.ops.shape import Reshape
 from netdsl.recur import Recur
-from netdsl.rewrite import reachable, rebuild
+from netdsl.rewrite import inlined, reachable, rebuild
 from netdsl.sizes import Size
 
 
@@ -84,28 +84,15 @@ class _Unroll:
 
     def _body(self, b: Builder, op: Recur, xs: Values) -> Values:
         """The results of the one step of a recurrence."""
-        given = []
-        for feed in op.feeds:
+        given = {}
+        for source, feed in zip(op.body.inputs, op.feeds, strict=True):
             if isinstance(feed, At):
-                given.append(self.step(b, xs[feed.operand], 1, feed.shift))
+                given[source.key] = self.step(b, xs[feed.operand], 1, feed.shift)
             elif isinstance(feed, Carried):
-                given.append(xs[op.start(feed, 0)])
+                given[source.key] = xs[op.start(feed, 0)]
             else:
-                given.append(xs[feed.operand])
-        found: dict[Value, Value] = {}
-        inputs = iter(given)
-        for n, node in op.body.items:
-            if isinstance(node.op, Input):
-                results: Values = (next(inputs),)
-            elif isinstance(node.op, Constant):
-                results = (b.constant(node.op.value),)
-            else:
-                assert not isinstance(node.op, Source), "a body has no parameters of its own"
-                operands = [found[v] for v in op.body.operands(n)]
-                with b.at(node.path, node.span):
-                    results = b.all(node.op, *operands)
-            found.update(zip(op.body.results(n), results, strict=True))
-        return tuple(found[o.value] for o in op.body.outputs)
+                given[source.key] = xs[feed.operand]
+        return inlined(b, op.body, given)
 
 
 def _range(size: Size) -> range:

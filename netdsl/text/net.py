@@ -24,7 +24,7 @@ def net_text(graph: Graph) -> str:
         raise ValueError("the parameters are in an order that no text gives them")
     writing = started(graph)
     lines: list[str] = []
-    for n, node in graph.items:
+    for n, node in _scheduled(graph):
         made = _statement(n, node, writing)
         lines += [*writing.declared, *made]
         writing.declared.clear()
@@ -38,13 +38,38 @@ def _statement(n: int, node: Node, writing: Writing) -> list[str]:
     return STATEMENTS.get(type(node.op), stage)(n, node, writing)
 
 
+def _scheduled(graph: Graph) -> list[tuple[int, Node]]:
+    """The nodes in the order of their statements: a parameter of no layer is declared right before
+    the first node that reads it, or a later one."""
+    place = {op.key: i for i, op in enumerate(graph.parameters)}
+    parameters = [(n, op.key) for n, op in graph.sources(Parameter)]
+    declared = [(n, key) for n, key in parameters if not is_owned(graph.results(n)[0], graph)]
+    found: list[tuple[int, Node]] = []
+
+    def declare(last: int) -> None:
+        while declared and place[declared[0][1]] <= last:
+            n, _ = declared.pop(0)
+            found.append((n, graph.node(n)))
+
+    late = {n for n, _ in declared}
+    for n, node in graph.items:
+        if n in late:
+            continue
+        operands = (graph.node(v.node).op for v in graph.operands(n))
+        read = [place[op.key] for op in operands if isinstance(op, Parameter)]
+        declare(max(read, default=-1))
+        found.append((n, node))
+    declare(len(place))
+    return found
+
+
 def _order(graph: Graph) -> list[str]:
     """The keys of the parameters as the statements make them: those of a layer at its first use."""
     keys: dict[str, None] = {}
     pending = [
         (
             graph,
-            iter(graph.items),
+            iter(_scheduled(graph)),
             {graph.results(n)[0]: op.key for n, op in graph.sources(Parameter)},
         )
     ]

@@ -38,7 +38,7 @@ SHIPPED = [
     (name.removesuffix(".net"), net.name)
     for name in models()
     for net in nets(name.removesuffix(".net"))
-    if net.complete and name != "convlstm.net"  # see the next test
+    if net.complete
 ]
 
 
@@ -48,12 +48,6 @@ def test_every_net_of_every_shipped_model_returns(model: str, net: str) -> None:
     again = parse_text(returns(found))
     assert [op.key for op in again.parameters] == [op.key for op in found.parameters]
     assert [(o.name, o.role) for o in again.outputs] == [(o.name, o.role) for o in found.outputs]
-
-
-def test_parameters_that_a_step_declares_have_no_text_yet() -> None:
-    """`param` of a block in a recurrence, as ConvLSTM's peepholes: text declares it before."""
-    with pytest.raises(ValueError, match="in an order that no text gives them"):
-        returns(parse("convlstm:Nowcasting"))
 
 
 def test_every_stage_is_a_statement_with_its_path() -> None:
