@@ -55,6 +55,11 @@ def test_the_classes_of_steps_are_the_last_axis() -> None:
     assert METRICS["accuracy"](pixels, target[..., None].expand(4, 5, 2)) == right
 
 
+def test_outputs_whose_classes_could_be_either_axis_are_refused() -> None:
+    with pytest.raises(TrainingError, match="as many steps as classes, 4"):
+        LOSSES["ce"](torch.zeros(2, 4, 4), torch.zeros(2, 4, dtype=torch.int64))
+
+
 def test_a_class_a_step_is_trained_from_a_spec() -> None:
     model = netdsl.load("rnn:ElmanRNN", hyper={"symbols": 10, "hidden": 16}, seed=0)
     data = datasets.load("copy:3,train=200")
@@ -72,7 +77,7 @@ def test_a_class_a_step_is_trained_from_a_spec() -> None:
             "x: [N, T, 1]) -> [N, 2] { return x -> mean(axis=1) -> linear(2) }",
             two_lengths(),
             "two has sequences and their lengths, but A takes x: "
-            "add `n: int[N]` behind the sequences, and `recur t in 1..n` or `lengths=n`",
+            "add `n: int[N]` behind the sequences, and `recur t in 1..n`",
         ),
         (
             "x: [N, T, 1], h: [N, 1]) -> [N, 2] { return h + mean(x; axis=1) -> linear(2) }",

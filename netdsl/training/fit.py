@@ -18,7 +18,7 @@ def check_fit(graph: Graph, dataset: Dataset, options: Options) -> None:
     if dataset.lengths_train is not None and more != [("int", 1)]:
         raise TrainingError(
             f"{dataset.name} has sequences and their lengths, but {graph.name} takes {names}: "
-            "add `n: int[N]` behind the sequences, and `recur t in 1..n` or `lengths=n`"
+            "add `n: int[N]` behind the sequences, and `recur t in 1..n`"
         )
     if dataset.lengths_train is None and len(graph.inputs) != 1:
         raise TrainingError(

@@ -54,8 +54,16 @@ def top5(y: Tensor, target: Tensor) -> Tensor:
 
 
 def classes_second(y: Tensor, target: Tensor) -> Tensor:
-    """Outputs of sequences `[N, T, classes]`, targets being `[N, T]`, in torch's order."""
-    return y.transpose(1, 2) if y.dim() == 3 and target.shape == y.shape[:2] else y
+    """Outputs of sequences `[N, T, classes]`, targets being `[N, T]`, in torch's order, which those
+    of signals `[N, classes, T]` have. Raises `TrainingError` where both read alike."""
+    if y.dim() != 3 or target.shape != y.shape[:2]:
+        return y
+    if y.shape[1] == y.shape[2]:
+        raise TrainingError(
+            f"outputs {list(y.shape)} have as many steps as classes, {y.shape[1]}: either axis may "
+            "be the classes; use sequences of another length"
+        )
+    return y.transpose(1, 2)
 
 
 def as_values(y: Tensor, target: Tensor) -> Tensor:
